@@ -1,0 +1,152 @@
+"""What to say, to whom and when: templates, campaigns and their slots."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from brands.clock import database_now
+from brands.models import Brand
+from campaigns.rendering import BadTemplate, check_template
+from leads.models import LeadList
+from providers.models import Route
+
+
+class Template(models.Model):
+    """A text under a name; what it says stands in its versions."""
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
+    name = models.CharField(max_length=120)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="template_names_are_unique", fields=["brand", "name"])
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def latest(self) -> TemplateVersion | None:
+        """The version that a campaign started now would pin."""
+        return self.versions.order_by("-number").first()
+
+
+class TemplateVersion(models.Model):
+    """What a template said at one time. Never changed; a change is a new version."""
+
+    template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    text = models.TextField()
+    created_at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="version_numbers_are_unique", fields=["template", "number"]
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.template} v{self.number}"
+
+    def clean(self) -> None:
+        try:
+            check_template(self.text)
+        except BadTemplate as error:
+            raise ValidationError({"text": str(error)}) from error
+
+
+class ListRoute(models.Model):
+    """The route of everything sent to one list; it goes before the campaign's and the brand's."""
+
+    lead_list = models.OneToOneField(LeadList, on_delete=models.CASCADE)
+    route = models.ForeignKey(Route, on_delete=models.PROTECT)
+
+
+class Campaign(models.Model):
+    """A text to a list in slots. It sends from `started_at` on, while it is not paused."""
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
+    name = models.CharField(max_length=120)
+    lead_list = models.ForeignKey(LeadList, on_delete=models.PROTECT)
+    template = models.ForeignKey(Template, on_delete=models.PROTECT)
+    route = models.ForeignKey(Route, on_delete=models.PROTECT, null=True, blank=True)
+    destination = models.URLField(blank=True, help_text="Where the personal {link} leads.")
+    daily_cap = models.PositiveIntegerField(null=True, blank=True)
+    priority = models.PositiveSmallIntegerField(default=100)
+    repeats_words = models.BooleanField(
+        default=False, help_text="The same words may reach a person twice on one day."
+    )
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.CharField(max_length=200, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="campaign_names_are_unique", fields=["brand", "name"])
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Slot(models.Model):
+    """One sending of a campaign: a local date and an ordinal on it.
+
+    Its time is an attribute, frozen by a trigger once a message of it has an intent. Template
+    version, route and list rules are pinned at Start. People suppressed before planning have no
+    message; `suppressed` counts them by reason.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        OPEN = "open", "Open"
+        CLOSED = "closed", "Closed"
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="slots")
+    local_date = models.DateField()
+    ordinal = models.PositiveSmallIntegerField(default=1)
+    local_time = models.TimeField(help_text="Each person's own local time.")
+    length_minutes = models.PositiveSmallIntegerField(
+        default=120,
+        validators=[MinValueValidator(5), MaxValueValidator(720)],
+        help_text="How long after that time a message may still leave.",
+    )
+    state = models.CharField(max_length=6, choices=State.choices, default=State.DRAFT)
+    template_version = models.ForeignKey(
+        TemplateVersion, on_delete=models.PROTECT, null=True, editable=False
+    )
+    route = models.ForeignKey(Route, on_delete=models.PROTECT, null=True, editable=False)
+    list_rules = models.JSONField(default=dict, editable=False)
+    largest_segments = models.PositiveSmallIntegerField(default=1, editable=False)
+    suppressed = models.JSONField(default=dict, editable=False)
+    closed_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="one_slot_per_campaign_date_and_ordinal",
+                fields=["campaign", "local_date", "ordinal"],
+            ),
+            models.CheckConstraint(
+                name="an_open_slot_is_pinned",
+                condition=Q(state="draft") | Q(template_version__isnull=False, route__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(name="open_slots", fields=["local_date"], condition=Q(state="open"))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.local_date} #{self.ordinal}"
+
+    @property
+    def length(self) -> timedelta:
+        return timedelta(minutes=self.length_minutes)

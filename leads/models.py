@@ -1,0 +1,139 @@
+"""The people as a brand knows them: leads, lists, imports and what was refused."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Upper
+
+from brands.clock import database_now
+from brands.models import Brand
+from compliance.models import ConsentEvent, Person, Places
+
+
+class Lead(models.Model):
+    """One person as one brand knows them. Never hard-deleted."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        INACTIVE = "inactive", "Switched off"
+        ERASED = "erased", "Erased on request"
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT, db_index=False)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="leads")
+    email_person = models.ForeignKey(
+        Person,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Another person who owns this lead's e-mail; an opt-out goes to both.",
+    )
+    places = models.ForeignKey(Places, on_delete=models.PROTECT, null=True, db_index=False)
+    consent = models.ForeignKey(ConsentEvent, on_delete=models.PROTECT, null=True, db_index=False)
+    status = models.CharField(
+        max_length=8, choices=Status.choices, default=Status.ACTIVE, db_default=Status.ACTIVE
+    )
+    external_ref = models.CharField(max_length=100, blank=True, db_default="")
+    first_name = models.CharField(max_length=80, blank=True, db_default="")
+    last_name = models.CharField(max_length=80, blank=True, db_default="")
+    city = models.CharField(max_length=80, blank=True, db_default="")
+    state = models.CharField(max_length=2, blank=True, db_default="")
+    zip_code = models.CharField(max_length=5, blank=True, db_default="")
+    fields = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    source = models.CharField(max_length=80, blank=True, db_default="")
+    attribution = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    created_at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="one_lead_per_brand_and_person", fields=["brand", "person"]
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip() or f"Lead {self.pk}"
+
+
+class LeadList(models.Model):
+    """A named list of a brand's leads. `rules` is room for lists that fill themselves."""
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
+    name = models.CharField(max_length=120)
+    rules = models.JSONField(default=dict, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("brand", Upper("name"), name="list_names_are_unique_per_brand")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ListEntry(models.Model):
+    """A lead's place on a list.
+
+    Planning reads entries by (list, places) in id order and remembers the last id, so `places`
+    repeats the lead's, and a lead whose places change gets a new entry. Whoever inserts holds the
+    list's shared advisory lock (`leads.intake.lock_list`), so that no lower id can appear later.
+    """
+
+    lead_list = models.ForeignKey(LeadList, on_delete=models.PROTECT, db_index=False)
+    lead = models.ForeignKey(Lead, on_delete=models.PROTECT)
+    places = models.ForeignKey(Places, on_delete=models.PROTECT, null=True, db_index=False)
+    added_at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "list entries"
+        constraints = [
+            models.UniqueConstraint(
+                name="one_entry_per_list_and_lead", fields=["lead_list", "lead"]
+            )
+        ]
+        indexes = [models.Index(name="entries_to_plan", fields=["lead_list", "places", "id"])]
+
+
+class Import(models.Model):
+    """One file taken in, with its counts. Rows are committed in chunks; `rows_read` says how far."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Stopped"
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
+    lead_list = models.ForeignKey(LeadList, on_delete=models.PROTECT)
+    file_name = models.CharField(max_length=255)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
+    problem = models.TextField(blank=True)
+    rows_read = models.PositiveBigIntegerField(default=0)
+    leads_created = models.PositiveBigIntegerField(default=0)
+    leads_updated = models.PositiveBigIntegerField(default=0)
+    rows_refused = models.PositiveBigIntegerField(default=0)
+    started_at = models.DateTimeField(db_default=database_now(), editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+
+class ImportError(models.Model):  # noqa: A001
+    """A row of a file that was not taken, with its line, its reason and what stood there."""
+
+    taken_in = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="errors")
+    line = models.PositiveBigIntegerField()
+    field = models.CharField(max_length=40, blank=True)
+    code = models.CharField(max_length=40)
+    message = models.TextField()
+    row = models.JSONField(default=dict)
+
+
+class RejectedLead(models.Model):
+    """A lead that a partner posted and that was not taken, with its reason."""
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
+    source = models.CharField(max_length=80, blank=True)
+    code = models.CharField(max_length=40)
+    message = models.TextField()
+    fields = models.JSONField(default=dict)
+    at = models.DateTimeField(db_default=database_now(), editable=False)
