@@ -103,7 +103,7 @@ CACHES = {
     }
 }
 RQ_QUEUES = {
-    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1} for name in ("send", "replies", "upkeep")
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1} for name in ("send", "replies", "plan", "upkeep")
 }
 
 # --- sending ----------------------------------------------------------------------------------
@@ -113,6 +113,7 @@ SEND_SLICE_SECONDS = env.float("SEND_SLICE_SECONDS", default=10.0)
 SEND_BATCH = env.int("SEND_BATCH", default=500)
 SEND_IN_FLIGHT = env.int("SEND_IN_FLIGHT", default=256)
 PLAN_EVERY_SECONDS = env.int("PLAN_EVERY_SECONDS", default=60)
+TIDY_EVERY_SECONDS = env.int("TIDY_EVERY_SECONDS", default=5)
 
 # --- what we see of it ------------------------------------------------------------------------
 

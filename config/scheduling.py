@@ -1,0 +1,59 @@
+"""The recurring jobs, and a scheduler that puts them back when Redis forgot them."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import django_rq
+from django.conf import settings
+from rq_scheduler import Scheduler
+
+from delivery import tasks
+
+RENEW_SECONDS = 60.0
+
+
+def recurring() -> dict[str, tuple[object, int, str]]:
+    """Each recurring job by its id: the function, every how many seconds, and its queue."""
+    return {
+        "plan": (tasks.plan, settings.PLAN_EVERY_SECONDS, "plan"),
+        "dispatch": (tasks.dispatch, 1, "upkeep"),
+        "tidy": (tasks.tidy, settings.TIDY_EVERY_SECONDS, "upkeep"),
+    }
+
+
+class RenewingScheduler(Scheduler):  # type: ignore[misc]
+    """Registers every recurring job at start, each minute, and as soon as one is missing.
+
+    A kill at the wrong moment, or a flush, would else remove one for good.
+    """
+
+    renewed_at = float("-inf")
+
+    def enqueue_jobs(self) -> list[object]:
+        jobs = self.connection.zcard(self.scheduled_jobs_key)
+        if jobs < len(recurring()) or time.monotonic() - self.renewed_at > RENEW_SECONDS:
+            self.renew()
+        return list(super().enqueue_jobs())
+
+    def renew(self) -> None:
+        known = {job.id for job in self.get_jobs()}
+        for job_id, (function, seconds, queue) in recurring().items():
+            if job_id not in known:
+                self.schedule(
+                    scheduled_time=datetime.now(UTC),
+                    func=function,
+                    interval=seconds,
+                    result_ttl=0,
+                    timeout=-1,
+                    id=job_id,
+                    queue_name=queue,
+                )
+        self.renewed_at = time.monotonic()
+
+
+def make_scheduler(interval: float) -> RenewingScheduler:
+    """A scheduler that looks every `interval` seconds."""
+    connection = django_rq.get_connection("upkeep")
+    return RenewingScheduler(queue_name="upkeep", connection=connection, interval=interval)

@@ -1,0 +1,276 @@
+"""The facts of one batch, gathered by a fixed number of queries inside the claim's transaction.
+
+It locks the persons, in id order, so that a committed STOP is seen and a later one waits; it
+decides nothing. Sets of places never change, so their zones are kept for the process's life.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+
+from compliance.hours import SendingHours, opening_instant
+from delivery.claims import Claimed
+from delivery.states import Kind
+from delivery.steps import (
+    BrandFacts,
+    Budget,
+    Draft,
+    Facts,
+    LaneFacts,
+    Opening,
+    PersonFacts,
+    PersonLimits,
+    SlotFacts,
+    cap_keys,
+)
+from links.codes import new_codes
+from providers.base import Access
+from providers.models import ProviderAccount
+from providers.registry import adapter
+
+logger = logging.getLogger(__name__)
+
+KEEP_RECENT = timedelta(days=8)
+
+MESSAGES = """
+SELECT m.id, m.kind, m.slot_id, m.person_id, m.link_id, k.code,
+       p.phone, p.recent,
+       p.opted_out_at IS NOT NULL AND coalesce(r.after_event_id, -1) < p.opt_out_event_id,
+       p.held_at IS NOT NULL, p.undeliverable_at IS NOT NULL,
+       EXISTS (SELECT 1 FROM delivery_inbound i WHERE i.person_id = p.id AND i.applied_at IS NULL),
+       l.places_id, l.consent_id IS NOT NULL, coalesce(l.status = 'active', true),
+       l.first_name, l.last_name, l.city, l.state, l.zip_code, s.number_id
+FROM delivery_message m
+JOIN compliance_person p ON p.id = m.person_id
+LEFT JOIN leads_lead l ON l.id = m.lead_id
+LEFT JOIN links_shortlink k ON k.id = m.link_id
+LEFT JOIN compliance_rejoin r ON r.person_id = m.person_id AND r.brand_id = m.brand_id
+LEFT JOIN delivery_sticky s ON s.person_id = m.person_id AND s.brand_id = m.brand_id
+WHERE m.id = ANY(%s::bigint[]) AND m.status = 'planned'
+ORDER BY p.id FOR NO KEY UPDATE OF p
+"""
+
+BRANDS = """
+SELECT i.stopped_at IS NOT NULL OR i.shifting_at IS NOT NULL,
+       i.persons_per_day, i.persons_per_week, i.person_gap_minutes,
+       b.id, b.name, b.short_domain, b.opt_out_line, b.paused_at IS NOT NULL, b.zone, b.daily_cap,
+       b.opens, b.closes, b.sunday_opens
+FROM brands_brand b CROSS JOIN brands_installation i WHERE b.id = ANY(%s::bigint[])
+"""
+
+SLOTS = """
+SELECT s.id, c.id, c.brand_id, c.paused_at IS NOT NULL, c.repeats_words, c.destination,
+       s.local_date, v.text, c.daily_cap
+FROM campaigns_slot s
+JOIN campaigns_campaign c ON c.id = s.campaign_id
+JOIN campaigns_templateversion v ON v.id = s.template_version_id
+WHERE s.id = ANY(%s::bigint[])
+"""
+
+LANES = """
+SELECT n.id, a.id, n.value, n.kind, n.segments_per_second, a.in_flight,
+       a.kind, a.base_url, a.sealed_credentials, a.is_simulated,
+       n.paused_at IS NULL AND n.retired_at IS NULL AND a.paused_at IS NULL
+       AND a.retired_at IS NULL AND coalesce(n.rests_until <= %s, true)
+FROM providers_sendernumber n JOIN providers_provideraccount a ON a.id = n.account_id
+WHERE n.id = ANY(%s::bigint[])
+"""
+
+COUNTERS = "SELECT key, used FROM delivery_capcounter WHERE key = ANY(%s::text[])"
+PLACES = "SELECT id, zones FROM compliance_places WHERE id = ANY(%s::bigint[])"
+
+Rows = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Drafts in person order, and the facts to decide them by."""
+
+    drafts: tuple[Draft, ...]
+    facts: Facts
+    links: dict[int, int]
+    stickies: dict[int, int | None]
+
+
+def gather(claimed: Sequence[Claimed], *, now: datetime) -> Gathered:
+    """Lock the persons and read all that the steps may know. Rows no longer planned are left out."""
+    by_message = {row.message_id: row for row in claimed}
+    rows = _fetch(MESSAGES, list(by_message))
+    brand_ids = {row.brand_id for row in claimed}
+    lane_ids = {row.lane_id for row in claimed}
+    slot_ids = {slot_id for _, _, slot_id, *_ in rows if slot_id is not None}
+    brands, hours, caps, installation = _brands(brand_ids, now)
+    slots, campaign_caps = _slots(slot_ids, brands)
+    facts = Facts(
+        now=now,
+        is_stopped=bool(installation[0]),
+        limits=PersonLimits(installation[1], installation[2], timedelta(minutes=installation[3])),
+        brands=brands,
+        slots=slots,
+        lanes=_lanes(lane_ids, now),
+        persons=_persons(rows, now),
+        openings=_openings(rows, by_message, hours, now),
+        budget=_budget({**caps, **campaign_caps}),
+    )
+    codes = iter(new_codes(len(rows)))
+    drafts = tuple(_draft(row, by_message[row[0]], next(codes)) for row in rows)
+    return Gathered(
+        drafts,
+        facts,
+        links={row[0]: row[4] for row in rows if row[4] is not None},
+        stickies={row[0]: row[20] for row in rows},
+    )
+
+
+def local_day(zone: str, now: datetime) -> tuple[date, datetime]:
+    """The date in a zone, and the instant (UTC) at which its next day begins."""
+    place = ZoneInfo(zone)
+    today = now.astimezone(place).date()
+    return today, opening_instant(today + timedelta(days=1), time(0), place)
+
+
+def _fetch(sql: str, *arguments: object) -> Rows:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, arguments)
+        return list(cursor.fetchall())
+
+
+def _brands(
+    ids: Collection[int], now: datetime
+) -> tuple[dict[int, BrandFacts], dict[int, SendingHours], dict[str, int], tuple[Any, ...]]:
+    """Brands, their hours, their caps by counter key, and the installation's own columns."""
+    brands, hours, caps = {}, {}, {}
+    installation: tuple[Any, ...] = (True, 0, 0, 0)  # no row: nothing is sent
+    for *head, brand_id, name, domain, line, paused, zone, cap, opens, closes, sunday in _fetch(
+        BRANDS, list(ids)
+    ):
+        installation = tuple(head)
+        today, next_day_at = local_day(zone, now)
+        brands[brand_id] = BrandFacts(name, domain, line, paused, today, next_day_at)
+        hours[brand_id] = SendingHours(opens, closes, sunday)
+        if cap is not None:
+            caps[cap_keys(brand_id, None, today)[0]] = cap
+    return brands, hours, caps, installation
+
+
+def _slots(
+    ids: Collection[int], brands: dict[int, BrandFacts]
+) -> tuple[dict[int, SlotFacts], dict[str, int]]:
+    slots, caps = {}, {}
+    for slot_id, campaign_id, brand_id, paused, repeats, link, on, text, cap in _fetch(
+        SLOTS, list(ids)
+    ):
+        slots[slot_id] = SlotFacts(paused, repeats, link, on, text)
+        if cap is not None:
+            caps[cap_keys(brand_id, campaign_id, brands[brand_id].today)[1]] = cap
+    return slots, caps
+
+
+def _lanes(ids: Collection[int], now: datetime) -> dict[int, LaneFacts]:
+    return {row[0]: _lane(*row[1:]) for row in _fetch(LANES, now, list(ids))}
+
+
+def _lane(
+    account_id: int,
+    value: str,
+    kind: str,
+    rate: float,
+    in_flight: int,
+    provider: str,
+    base_url: str,
+    sealed: bytes,
+    is_simulated: bool,
+    is_usable: bool,
+) -> LaneFacts:
+    access = _access(provider, base_url, bytes(sealed), is_simulated)
+    most = adapter(provider).max_chars
+    usable = is_usable and access is not None
+    return LaneFacts(account_id, value, kind, rate, in_flight, most, usable, access)
+
+
+@lru_cache(maxsize=256)
+def _access(kind: str, base_url: str, sealed: bytes, is_simulated: bool) -> Access | None:
+    account = ProviderAccount(
+        kind=kind, base_url=base_url, sealed_credentials=sealed, is_simulated=is_simulated
+    )
+    try:
+        return account.access()
+    except ImproperlyConfigured:
+        logger.exception("credentials cannot be read")
+        return None
+
+
+def _budget(caps: dict[str, int]) -> Budget:
+    used = dict(_fetch(COUNTERS, list(caps))) if caps else {}
+    return Budget(caps, {key: cap - used.get(key, 0) for key, cap in caps.items()})
+
+
+def _persons(rows: Rows, now: datetime) -> dict[int, PersonFacts]:
+    oldest = (now - KEEP_RECENT).timestamp()
+    return {
+        row[3]: PersonFacts(
+            opted_out=row[8],
+            held=row[9],
+            undeliverable=row[10],
+            inbound_waits=row[11],
+            recent=[(entry[0], entry[1], entry[2], entry[3]) for entry in row[7] if entry[0] > oldest],
+        )
+        for row in rows
+    }
+
+
+_zones: dict[int, tuple[str, ...]] = {}
+
+
+def zones_of(places_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """The zones of each set of places; sets are never changed, so each is read once."""
+    missing = [places_id for places_id in places_ids if places_id not in _zones]
+    if missing:
+        _zones.update((places_id, tuple(zones)) for places_id, zones in _fetch(PLACES, missing))
+    return _zones
+
+
+def _openings(
+    rows: Rows, claimed: dict[int, Claimed], hours: dict[int, SendingHours], now: datetime
+) -> dict[tuple[int, int], Opening | None]:
+    pairs = {(claimed[row[0]].brand_id, row[12]) for row in rows if row[12] is not None}
+    zones = zones_of({places_id for _, places_id in pairs})
+    return {
+        (brand_id, places_id): _opening(hours[brand_id], zones[places_id], now)
+        for brand_id, places_id in pairs
+    }
+
+
+def _opening(hours: SendingHours, zones: tuple[str, ...], now: datetime) -> Opening | None:
+    opens_at = hours.next_opening(now, zones)
+    closes_at = opens_at and hours.closing(opens_at, zones)
+    return Opening(opens_at, closes_at.astimezone(UTC)) if opens_at and closes_at else None
+
+
+def _draft(row: tuple[Any, ...], claimed: Claimed, code: str) -> Draft:
+    return Draft(
+        message_id=row[0],
+        kind=Kind(row[1]),
+        brand_id=claimed.brand_id,
+        campaign_id=claimed.campaign_id,
+        slot_id=row[2],
+        person_id=row[3],
+        lane_id=claimed.lane_id,
+        expires_at=claimed.expires_at,
+        tries=claimed.tries,
+        to=row[6] or "",
+        places_id=row[12],
+        has_consent=bool(row[13]),
+        lead_is_active=row[14],
+        values=dict(zip(("first_name", "last_name", "city", "state", "zip_code"), row[15:20])),
+        code=row[5] or code,
+    )

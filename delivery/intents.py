@@ -1,0 +1,309 @@
+"""Writing down a decided batch: one statement each for links, attempts, persons and the rest.
+
+It runs inside the claim's transaction and decides nothing. When it has committed, and not before,
+the intents it returns may go to the wire.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from delivery import strikes
+from delivery.claims import Claimed, put_back
+from delivery.facts import Gathered
+from delivery.states import Status
+from delivery.steps import Draft, Facts, Hold, Refuse, cap_keys
+from providers.base import Access, SendRequest
+
+LINKS = """
+INSERT INTO links_shortlink (code, brand_id, destination)
+SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[]) RETURNING code, id
+"""
+
+ATTEMPTS = """
+INSERT INTO delivery_attempt (message_id, account_id, number_id, sender, ref, text, segments,
+                              brand_day, intent_at)
+SELECT message_id, account_id, number_id, %s::uuid, ref, text, segments, brand_day, %s
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::date[])
+     AS a (message_id, account_id, number_id, ref, text, segments, brand_day)
+ORDER BY message_id RETURNING message_id, id
+"""
+
+PERSONS = """
+UPDATE compliance_person p SET recent = v.recent, last_message_at = %s
+FROM unnest(%s::bigint[], %s::jsonb[]) AS v (id, recent) WHERE p.id = v.id
+"""
+
+MESSAGES = """
+UPDATE delivery_message m SET status = v.status, reason = v.reason,
+       link_id = coalesce(v.link_id, m.link_id)
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS v (id, status, reason, link_id)
+WHERE m.id = v.id AND m.status = 'planned'
+"""
+
+STICKIES = """
+INSERT INTO delivery_sticky (person_id, brand_id, number_id)
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[])
+ON CONFLICT (person_id, brand_id) DO UPDATE SET number_id = EXCLUDED.number_id
+"""
+
+COUNTERS = """
+INSERT INTO delivery_capcounter AS c (key, used)
+SELECT key, used FROM unnest(%s::text[], %s::bigint[]) AS v (key, used) ORDER BY key
+ON CONFLICT (key) DO UPDATE SET used = c.used + EXCLUDED.used
+RETURNING key, used
+"""
+
+
+class CapFull(Exception):
+    """Another batch took the rest of a cap meanwhile: roll back and decide again."""
+
+
+class Inconsistent(Exception):
+    """A message that was claimed is not planned: somebody else wrote it, so nothing is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A step raised; the message waits and is tried again."""
+
+    step: str
+
+
+Verdict = Draft | Hold | Refuse | Struck
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    row: Claimed
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A message that may go to the wire, once. Times are in the sandbox's clock, UTC."""
+
+    attempt_id: int
+    message_id: int
+    queue: int
+    brand_id: int
+    lane_id: int
+    account_id: int
+    segments_per_second: float
+    in_flight: int
+    access: Access
+    send: SendRequest
+    window_closes_at: datetime | None
+
+
+def write(
+    decided: Sequence[Decided], gathered: Gathered, *, sender: UUID, now: datetime
+) -> list[Intent]:
+    """Write a batch. Raises CapFull and Inconsistent; the caller's transaction must then roll back."""
+    facts = gathered.facts
+    drafts = sorted(
+        (item for item in decided if isinstance(item.verdict, Draft)),
+        key=lambda item: item.row.message_id,
+    )
+    pairs = [(item.row, item.verdict) for item in drafts if isinstance(item.verdict, Draft)]
+    refs = [secrets.token_urlsafe(16) for _ in pairs]
+    links = _write_links([draft for _, draft in pairs], facts, gathered.links)
+    attempt_ids = _write_attempts([draft for _, draft in pairs], refs, facts, sender, now)
+    _write_persons(facts, now)
+    struck = strikes.apply(
+        [(item.row, item.verdict.step) for item in decided if isinstance(item.verdict, Struck)], now
+    )
+    _write_messages(decided, links, struck)
+    _put_back(decided, struck)
+    _write_stickies([draft for _, draft in pairs], gathered.stickies)
+    _count([draft for _, draft in pairs], decided, facts, now)
+    return [
+        _intent(row, draft, ref, attempt_ids[draft.message_id], facts)
+        for (row, draft), ref in zip(pairs, refs, strict=True)
+    ]
+
+
+def _execute(sql: str, *arguments: object) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, arguments)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def _write_links(
+    drafts: Sequence[Draft], facts: Facts, before: Mapping[int, int]
+) -> dict[int, int]:
+    """The link of each message, by message id. A message keeps the code of an earlier attempt."""
+    new = [draft for draft in drafts if draft.code and draft.message_id not in before]
+    if not new:
+        return {}
+    rows = _execute(
+        LINKS,
+        [draft.code for draft in new],
+        [draft.brand_id for draft in new],
+        [facts.slots[draft.slot_id or 0].destination for draft in new],
+    )
+    ids = {str(code): link_id for code, link_id in rows}
+    return {draft.message_id: int(str(ids[draft.code])) for draft in new}
+
+
+def _write_attempts(
+    drafts: Sequence[Draft], refs: Sequence[str], facts: Facts, sender: UUID, now: datetime
+) -> dict[int, int]:
+    if not drafts:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ATTEMPTS,
+            [
+                sender,
+                now,
+                [draft.message_id for draft in drafts],
+                [facts.lanes[draft.lane_id].account_id for draft in drafts],
+                [draft.lane_id for draft in drafts],
+                list(refs),
+                [draft.text for draft in drafts],
+                [draft.segments for draft in drafts],
+                [facts.brands[draft.brand_id].today for draft in drafts],
+            ],
+        )
+        return dict(cursor.fetchall())
+
+
+def _write_persons(facts: Facts, now: datetime) -> None:
+    changed = sorted(key for key, person in facts.persons.items() if person.changed)
+    if changed:
+        recents = [json.dumps(facts.persons[key].recent) for key in changed]
+        _execute(PERSONS, now, changed, recents)
+
+
+def _write_messages(
+    decided: Sequence[Decided], links: Mapping[int, int], struck: Mapping[int, Hold | Refuse]
+) -> None:
+    rows = []
+    for item in decided:
+        verdict = struck.get(item.row.message_id, item.verdict)
+        if isinstance(verdict, Draft):
+            link_id = links.get(verdict.message_id)
+            rows.append((verdict.message_id, Status.SENDING.value, "", link_id))
+        elif isinstance(verdict, Refuse):
+            reason = verdict.reason.value
+            if verdict.status == Status.EXPIRED and item.row.reason:
+                reason = item.row.reason
+            rows.append((item.row.message_id, verdict.status.value, reason, None))
+    if not rows:
+        return
+    rows.sort(key=lambda row: row[0])
+    with connection.cursor() as cursor:
+        cursor.execute(MESSAGES, [list(column) for column in zip(*rows, strict=True)])
+        if cursor.rowcount != len(rows):
+            raise Inconsistent(f"{len(rows) - cursor.rowcount} claimed messages are not planned")
+
+
+def _put_back(decided: Sequence[Decided], struck: Mapping[int, Hold | Refuse]) -> None:
+    held = []
+    for item in decided:
+        verdict = struck.get(item.row.message_id, item.verdict)
+        if isinstance(verdict, Hold):
+            item.row.hold(verdict.reason, verdict.until)
+            held.append(item.row)
+    put_back(held)
+
+
+def _write_stickies(drafts: Sequence[Draft], before: Mapping[int, int | None]) -> None:
+    moved = {
+        (draft.person_id, draft.brand_id): draft.lane_id
+        for draft in drafts
+        if before.get(draft.message_id) != draft.lane_id
+    }
+    if moved:
+        keys = sorted(moved)
+        _execute(
+            STICKIES,
+            [person for person, _ in keys],
+            [brand for _, brand in keys],
+            [moved[key] for key in keys],
+        )
+
+
+def _count(
+    drafts: Sequence[Draft], decided: Sequence[Decided], facts: Facts, now: datetime
+) -> None:
+    """Last of all, for these rows are the ones every batch of a brand must pass."""
+    counts: Counter[str] = Counter()
+    for draft in drafts:
+        today = facts.brands[draft.brand_id].today
+        counts.update(cap_keys(draft.brand_id, draft.campaign_id, today))
+    for item in decided:
+        if item.row.campaign_id is not None:
+            counts[strikes.decided_key(item.row.campaign_id)] += 1
+    if not counts:
+        return
+    keys = sorted(counts)
+    used = dict(_execute(COUNTERS, keys, [counts[key] for key in keys]))
+    for key, cap in facts.budget.caps.items():
+        if int(str(used.get(key, 0))) > cap:
+            raise CapFull(key)
+    strikes.pause_failing(
+        [item.row for item in decided if isinstance(item.verdict, Struck)], used, now
+    )
+
+
+def _intent(row: Claimed, draft: Draft, ref: str, attempt_id: int, facts: Facts) -> Intent:
+    lane = facts.lanes[draft.lane_id]
+    opening = facts.openings.get((draft.brand_id, draft.places_id or 0))
+    closes_at = opening.closes_at if opening else None
+    ends_at = min(closes_at, draft.expires_at) if closes_at else draft.expires_at
+    assert lane.access is not None  # noqa: S101 - a lane without it is not usable
+    return Intent(
+        attempt_id=attempt_id,
+        message_id=draft.message_id,
+        queue=row.queue,
+        brand_id=draft.brand_id,
+        lane_id=draft.lane_id,
+        account_id=lane.account_id,
+        segments_per_second=lane.segments_per_second,
+        in_flight=lane.in_flight,
+        access=lane.access,
+        window_closes_at=ends_at,
+        send=SendRequest(
+            ref=ref,
+            to_e164=draft.to,
+            from_value=lane.value,
+            from_kind=lane.kind,
+            text=draft.text,
+            segments=draft.segments,
+            status_callback_url=status_callback_url(lane.access.kind, lane.account_id, ref),
+            not_after=ends_at,
+            decided_at=facts.now,
+        ),
+    )
+
+
+def strike(row: Claimed, *, step: str, now: datetime) -> None:
+    """A row that could not even be written: a strike, on its own."""
+    verdicts = strikes.apply([(row, step)], now)
+    _write_messages([Decided(row, Struck(step))], {}, verdicts)
+    _put_back([Decided(row, Struck(step))], verdicts)
+    if row.campaign_id is not None:
+        key = strikes.decided_key(row.campaign_id)
+        strikes.pause_failing([row], dict(_execute(COUNTERS, [key], [1])), now)
+
+
+def check_constraints() -> None:
+    """Raise now what a deferred foreign key would raise at COMMIT, past every fall-back."""
+    _execute("SET CONSTRAINTS ALL IMMEDIATE")
+    _execute("SET CONSTRAINTS ALL DEFERRED")
+
+
+def status_callback_url(kind: str, account_id: int, ref: str) -> str:
+    """Where a provider reports on one attempt; the ref comes back in the query."""
+    return f"{settings.PUBLIC_BASE_URL}/webhooks/{kind}/{account_id}/status?ref={ref}"

@@ -1,0 +1,184 @@
+"""The walk of a batch: pick, grant, claim, gather, decide, commit, send, record.
+
+Claim to commit is one transaction of milliseconds, and it has ended before a request leaves. A
+worker decides the next batch while the last one is on the wire.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from django.db import DatabaseError, DataError, IntegrityError, transaction
+
+from delivery import claims, facts, intents, outcomes
+from delivery.claims import Claimed, Grant
+from delivery.facts import Gathered
+from delivery.intents import Decided, Intent, Struck, Verdict
+from delivery.journal import CannotWrite, Journal
+from delivery.picking import Picker
+from delivery.sender import Answered, Parcel, Sender
+from delivery.steps import STEPS, Draft, Facts
+
+logger = logging.getLogger(__name__)
+
+Claim: TypeAlias = Callable[[datetime], list[Claimed]]
+
+WRITE_WITHIN = 2.0  # seconds from the intent to the write
+NOT_STRIKES = (claims.ClockSkew, claims.Shifting, intents.CapFull, intents.Inconsistent, CannotWrite)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch came to. `intents` carry the monotonic second by which they must be written."""
+
+    claimed: int = 0
+    intents: list[tuple[Intent, float]] = field(default_factory=list)
+
+
+def send_batch(room: int, *, picker: Picker, sender: Sender, journal: Journal) -> int:
+    """One turn of a worker: hand the next batch to the sender; returns how many rows were claimed.
+
+    Raises OperationalError when the database broke it off; nothing has left then.
+    """
+    alone = picker.grant_alone()
+    if alone is not None:
+        batch = take(lambda now: claims.claim_alone(alone, now=now), journal)
+    elif grants := picker.grants(room):
+        batch = _take_granted(grants, journal)
+    else:
+        return 0
+    picker.spent(
+        (intent.queue, intent.lane_id, intent.send.segments) for intent, _ in batch.intents
+    )
+    if batch.intents:
+        sender.submit(Parcel(batch.intents, journal))
+    return batch.claimed
+
+
+def _take_granted(grants: Sequence[Grant], journal: Journal) -> Batch:
+    return take(lambda now: claims.claim(grants, now=now), journal)
+
+
+def take(claim: Claim, journal: Journal) -> Batch:
+    """Claim, decide and commit a batch; row by row when one of them breaks it."""
+    try:
+        try:
+            return _together(claim, journal)
+        except intents.CapFull:
+            return _together(claim, journal)  # once more, with what is left of the cap
+    except intents.CapFull:
+        logger.warning("cap contended: the batch waits")
+        return Batch()
+    except Exception as error:
+        if _breaks_off(error):
+            raise
+        logger.exception("batch failed, taking it row by row")
+        return _row_by_row(claim, journal)
+
+
+def _breaks_off(error: Exception) -> bool:
+    """True for what rolls back and waits; a data error or a bug is pinned on its row instead."""
+    if isinstance(error, DatabaseError):
+        return not isinstance(error, DataError | IntegrityError)
+    return isinstance(error, NOT_STRIKES)
+
+
+def _together(claim: Claim, journal: Journal) -> Batch:
+    try:
+        with transaction.atomic():
+            opened, now = time.monotonic(), claims.begin(time.time())
+            rows = claim(now)
+            if not rows:
+                return Batch()
+            journal.claimed(row.message_id for row in rows)
+            written = _decide_and_write(rows, journal, now)
+            committing = time.monotonic()
+    finally:
+        journal.decided()
+    return Batch(len(rows), [(one, _write_by(one, now, opened, committing)) for one in written])
+
+
+def _row_by_row(claim: Claim, journal: Journal) -> Batch:
+    """The same, each row under its own savepoint, so that the row at fault is struck alone."""
+    written: list[Intent] = []
+    try:
+        with transaction.atomic():
+            opened, now = time.monotonic(), claims.begin(time.time())
+            rows = claim(now)
+            journal.claimed(row.message_id for row in rows)
+            for row in rows:
+                written += _one_row(row, journal, now)
+            committing = time.monotonic()
+    finally:
+        journal.decided()
+    return Batch(len(rows), [(one, _write_by(one, now, opened, committing)) for one in written])
+
+
+def _one_row(row: Claimed, journal: Journal, now: datetime) -> list[Intent]:
+    try:
+        with transaction.atomic():
+            written = _decide_and_write([row], journal, now)
+            intents.check_constraints()
+        return written
+    except Exception as error:
+        if _breaks_off(error):
+            raise
+        logger.exception("row failed", extra={"message_id": row.message_id})
+        intents.strike(row, step=type(error).__name__, now=now)
+        return []
+
+
+def _decide_and_write(rows: Sequence[Claimed], journal: Journal, now: datetime) -> list[Intent]:
+    gathered = facts.gather(rows, now=now)
+    decided = decide_all(rows, gathered)
+    return intents.write(decided, gathered, sender=journal.sender, now=now)
+
+
+def decide_all(rows: Sequence[Claimed], gathered: Gathered) -> list[Decided]:
+    """A verdict for each row. A row whose message is not planned any more leaves the queue."""
+    by_message = {row.message_id: row for row in rows}
+    if len(gathered.drafts) < len(rows):
+        extra = {"rows": len(rows) - len(gathered.drafts)}
+        logger.error("due rows without a planned message were dropped", extra=extra)
+    return [
+        Decided(by_message[draft.message_id], decide(draft, gathered.facts))
+        for draft in gathered.drafts
+    ]
+
+
+def decide(draft: Draft, facts: Facts) -> Verdict:
+    """Run the steps until one stops. A step that fails holds its message: a bug refuses nobody."""
+    for step in STEPS[draft.kind]:
+        try:
+            result = step(draft, facts)
+        except Exception:
+            extra = {"message_id": draft.message_id, "step": step.__name__}
+            logger.exception("step failed", extra=extra)
+            return Struck(step.__name__)
+        if not isinstance(result, Draft):
+            return result
+        draft = result
+    return draft
+
+
+def _write_by(intent: Intent, now: datetime, opened: float, committing: float) -> float:
+    """Two seconds after the intent, and never past the close of the window, in monotonic seconds."""
+    by = committing + WRITE_WITHIN
+    if intent.window_closes_at is None:
+        return by
+    return min(by, opened + (intent.window_closes_at - now).total_seconds())
+
+
+def record_answers(answers: Sequence[Answered]) -> int:
+    """Store what the sender brought back."""
+    return outcomes.record(
+        [
+            outcomes.Settled(answer.intent.attempt_id, answer.intent.message_id, answer.outcome)
+            for answer in answers
+        ]
+    )

@@ -1,0 +1,169 @@
+"""Which number a message leaves by: sticky first, then weighted, fallbacks only when all rest.
+
+It reads routes and moves waiting rows to another lane; it sends nothing and never touches a
+message's status.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from brands import clock
+
+logger = logging.getLogger(__name__)
+
+LANES = """
+SELECT r.route_id, n.id, n.account_id, r.weight * a.weight, r.order, n.segments_per_second,
+       n.paused_at IS NULL AND n.retired_at IS NULL AND a.paused_at IS NULL
+       AND a.retired_at IS NULL AND coalesce(n.rests_until <= %s, true)
+FROM providers_routenumber r
+JOIN providers_sendernumber n ON n.id = r.number_id
+JOIN providers_provideraccount a ON a.id = n.account_id
+WHERE r.route_id = ANY(%s::bigint[]) ORDER BY r.route_id, r.order, n.id
+"""
+
+FAULTED = """
+SELECT t.message_id, t.account_id, CASE t.fault WHEN 'sender' THEN t.number_id END
+FROM delivery_attempt t
+JOIN providers_provideraccount a ON a.id = t.account_id
+JOIN providers_sendernumber n ON n.id = t.number_id
+WHERE t.message_id = ANY(%s::bigint[]) AND t.is_not_sent AND t.fault <> ''
+  AND t.intent_at > coalesce(CASE t.fault WHEN 'sender' THEN n.resumed_at ELSE a.resumed_at END,
+                             '-infinity')
+"""
+
+RESTING = """
+SELECT DISTINCT d.lane_id, s.route_id FROM (
+    SELECT n.id FROM providers_sendernumber n
+    JOIN providers_provideraccount a ON a.id = n.account_id
+    WHERE n.paused_at IS NOT NULL OR n.retired_at IS NOT NULL OR a.paused_at IS NOT NULL
+       OR a.retired_at IS NOT NULL OR n.rests_until > %s) resting
+CROSS JOIN LATERAL (
+    SELECT lane_id, message_id FROM delivery_due WHERE lane_id = resting.id LIMIT 1000) d
+JOIN delivery_message m ON m.id = d.message_id
+JOIN campaigns_slot s ON s.id = m.slot_id
+"""
+
+ROWS_TO_MOVE = """
+SELECT d.message_id FROM delivery_due d
+JOIN delivery_message m ON m.id = d.message_id
+JOIN campaigns_slot s ON s.id = m.slot_id
+WHERE d.lane_id = %s AND s.route_id = %s AND d.expires_at > %s
+ORDER BY d.not_before LIMIT %s FOR UPDATE OF d SKIP LOCKED
+"""
+
+MOVE = """
+UPDATE delivery_due d SET lane_id = v.lane_id, not_before = least(d.not_before, %s), reason = ''
+FROM unnest(%s::bigint[], %s::bigint[]) AS v (message_id, lane_id)
+WHERE d.message_id = v.message_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A number as a route sees it. `weight` is the route's times the account's."""
+
+    number_id: int
+    account_id: int
+    weight: int
+    order: int
+    segments_per_second: float
+    is_usable: bool
+
+
+def lanes_of(route_ids: Collection[int], *, now: datetime) -> dict[int, list[Lane]]:
+    """The lanes of each route, in fallback order."""
+    lanes: dict[int, list[Lane]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(LANES, [now, list(route_ids)])
+        for route_id, *lane in cursor.fetchall():
+            lanes[route_id].append(Lane(*lane))
+    return lanes
+
+
+def candidates(lanes: Sequence[Lane], without: Collection[int] = ()) -> list[Lane]:
+    """The usable lanes of the first order that has any; else, of all, those that may come back."""
+    left = [lane for lane in lanes if lane.number_id not in without and lane.weight > 0]
+    for order in sorted({lane.order for lane in left}):
+        if usable := [lane for lane in left if lane.order == order and lane.is_usable]:
+            return usable
+    return left[:1]
+
+
+def bounds(lanes: Sequence[Lane]) -> list[float]:
+    """The lower bound of each lane's share of [0, 1), for width_bucket."""
+    total, lower, result = sum(lane.weight for lane in lanes), 0.0, []
+    for lane in lanes:
+        result.append(lower)
+        lower += lane.weight / total
+    return result
+
+
+def faulted(message_ids: Sequence[int]) -> dict[int, tuple[set[int], set[int]]]:
+    """Accounts and numbers a message must not go to again, since a fault that stands unmended."""
+    out: dict[int, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
+    with connection.cursor() as cursor:
+        cursor.execute(FAULTED, [list(message_ids)])
+        for message_id, account_id, number_id in cursor.fetchall():
+            if number_id is None:
+                out[message_id][0].add(account_id)
+            else:
+                out[message_id][1].add(number_id)
+    return out
+
+
+def choose_again(lanes: Sequence[Lane], accounts: Collection[int], numbers: Collection[int]) -> int | None:
+    """A lane without those accounts and numbers, by weight; None when there is none."""
+    without = {
+        lane.number_id
+        for lane in lanes
+        if lane.account_id in accounts or lane.number_id in numbers
+    }
+    usable = [lane for lane in candidates(lanes, without) if lane.is_usable]
+    if not usable:
+        return None
+    return random.choices(usable, [lane.weight for lane in usable])[0].number_id  # noqa: S311
+
+
+def move_resting() -> int:
+    """Move rows of resting lanes, at most what the others can send in the next minute."""
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(RESTING, [now])
+        waiting = cursor.fetchall()
+    routes = lanes_of({route_id for _, route_id in waiting}, now=now)
+    return sum(_move(lane_id, route_id, routes[route_id], now) for lane_id, route_id in waiting)
+
+
+def _move(lane_id: int, route_id: int, lanes: Sequence[Lane], now: datetime) -> int:
+    others = [lane for lane in candidates(lanes, {lane_id}) if lane.is_usable]
+    if not others:
+        return 0
+    most = int(sum(lane.segments_per_second for lane in others) * 60)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(ROWS_TO_MOVE, [lane_id, route_id, now, max(most, 1)])
+        message_ids = [message_id for (message_id,) in cursor.fetchall()]
+        to = _spread(message_ids, lanes, lane_id)
+        if to:
+            cursor.execute(MOVE, [now, list(to), list(to.values())])
+    logger.info("rows moved off a resting lane", extra={"lane_id": lane_id, "rows": len(to)})
+    return len(to)
+
+
+def _spread(message_ids: Iterable[int], lanes: Sequence[Lane], lane_id: int) -> dict[int, int]:
+    ids = list(message_ids)
+    barred = faulted(ids)
+    to = {}
+    for message_id in ids:
+        accounts, numbers = barred.get(message_id, (set(), set()))
+        number_id = choose_again(lanes, accounts, {*numbers, lane_id})
+        if number_id is not None:
+            to[message_id] = number_id
+    return to

@@ -1,0 +1,157 @@
+"""What dead workers left behind: their journals say which intents left, and what came back.
+
+Also the reconciler, for intents whose journal is gone: unknown after ten minutes, never re-sent.
+It sends nothing; every outcome goes through `outcomes.record`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from django.db import connection
+
+from brands import clock
+from delivery.journal import Past, abandoned
+from delivery.outcomes import Settled, record
+from providers.base import NotSent, Outcome, Unknown, outcome_from_json
+
+logger = logging.getLogger(__name__)
+
+KEEP_SECONDS = 30.0  # a commit may still be on its way into the database when its worker is dead
+CHUNK = 500
+LOST_AFTER = timedelta(minutes=10)
+COMMITTED_AFTER = timedelta(minutes=1)  # no claim's transaction lives as long
+
+PENDING = """
+SELECT id, message_id, ref FROM delivery_attempt
+WHERE id > (SELECT attempt_id FROM delivery_frontier) AND sender = %s AND outcome = '' ORDER BY id
+"""
+
+UNKNOWN = """
+SELECT id, message_id, ref FROM delivery_attempt
+WHERE ref = ANY(%s::text[]) AND sender = %s AND outcome = 'unknown' ORDER BY id
+"""
+
+SUSPECT = "UPDATE delivery_due SET crashes = crashes + 1 WHERE message_id = ANY(%s::bigint[])"
+
+PARK = """
+WITH parked AS (DELETE FROM delivery_due WHERE crashes > 2 RETURNING message_id)
+UPDATE delivery_message m SET status = 'dead', reason = 'worker_killed'
+FROM parked p WHERE m.id = p.message_id AND m.status = 'planned'
+"""
+
+LOST = """
+SELECT id, message_id FROM delivery_attempt
+WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '' AND intent_at < %s ORDER BY id
+"""
+
+MOVE_FRONTIER = """
+UPDATE delivery_frontier f SET attempt_id = greatest(f.attempt_id, least(seen.pending - 1, seen.old))
+FROM (SELECT min(id) FILTER (WHERE outcome = '') AS pending,
+             max(id) FILTER (WHERE intent_at < %s) AS old
+      FROM delivery_attempt WHERE id > (SELECT attempt_id FROM delivery_frontier)) seen
+WHERE seen.old IS NOT NULL
+"""
+
+Row = tuple[int, int, str]
+
+
+def settle_dead(directory: Path, installation: str) -> int:
+    """Settle the journals of processes that are gone; returns how many intents were settled.
+
+    A journal is looked at again until nothing can be on its way into the database any more.
+    """
+    settled = 0
+    for held in abandoned(directory, installation):
+        settled += settle(held.past)
+        if held.past.undecided:
+            _suspect(held.past.undecided)
+            held.acquit()
+        if held.past.seconds_since_write > KEEP_SECONDS:
+            settled += _correct_unknown(held.past)
+            held.remove()
+    return settled
+
+
+def settle(past: Past) -> int:
+    """Settle every intent of one journal that has no outcome yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(PENDING, [past.sender])
+        rows = cursor.fetchall()
+    found = (_settled(row, past) for row in rows)
+    return _record(item for item in found if item is not None)
+
+
+def _settled(row: Row, past: Past) -> Settled | None:
+    """By the journal: its outcome; left without one: unknown; no line on this boot: not sent."""
+    attempt_id, message_id, ref = row
+    if ref in past.outcomes:
+        return Settled(attempt_id, message_id, read_outcome(past.outcomes[ref]))
+    if ref in past.left:
+        return Settled(attempt_id, message_id, Unknown("worker_died_while_sending"))
+    if past.same_boot:
+        return Settled(attempt_id, message_id, NotSent("worker_died_before_sending"))
+    return None  # after a power loss a missing line proves nothing: the reconciler ends it
+
+
+def read_outcome(line: str) -> Outcome:
+    """The outcome in a journal's line; one that cannot be read is unknown."""
+    try:
+        return outcome_from_json(line)
+    except ValueError:
+        return Unknown("journal_line_unreadable")
+
+
+def _record(items: Iterable[Settled]) -> int:
+    everything = list(items)
+    return sum(
+        record(everything[start : start + CHUNK]) for start in range(0, len(everything), CHUNK)
+    )
+
+
+def _correct_unknown(past: Past) -> int:
+    """Intents that were given up as unknown although their journal holds an answer."""
+    refs, settled = list(past.outcomes), 0
+    for start in range(0, len(refs), CHUNK):
+        with connection.cursor() as cursor:
+            cursor.execute(UNKNOWN, [refs[start : start + CHUNK], past.sender])
+            rows = cursor.fetchall()
+        settled += record(
+            [Settled(row[0], row[1], read_outcome(past.outcomes[row[2]])) for row in rows]
+        )
+    return settled
+
+
+def _suspect(message_ids: Sequence[int]) -> None:
+    """Rows in the hands of a worker that died: from now on each is claimed alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(SUSPECT, [list(message_ids)])
+        logger.warning("a worker died while deciding", extra={"rows": cursor.rowcount})
+
+
+def park_killers() -> int:
+    """End the rows that killed their worker twice while claimed alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(PARK)
+        if cursor.rowcount:
+            logger.error("rows parked: they kill workers", extra={"rows": cursor.rowcount})
+        return cursor.rowcount
+
+
+def reconcile() -> int:
+    """Intents without an answer after ten minutes become unknown; nothing re-sends them."""
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(LOST, [now - LOST_AFTER])
+        rows = cursor.fetchall()
+    settled = _record(
+        Settled(attempt_id, message_id, Unknown("no_answer_recorded"))
+        for attempt_id, message_id in rows
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(MOVE_FRONTIER, [now - COMMITTED_AFTER])
+    return settled
+

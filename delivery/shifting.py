@@ -1,0 +1,68 @@
+"""Moving a sandbox's clock forward, as a test clock: stop, wait for what is in flight, shift, go on."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection, transaction
+
+from brands import clock
+from brands.models import ClockShift, Installation
+from delivery.claims import SHIFT_LOCK
+
+POLL = 0.05  # seconds
+IN_FLIGHT = """
+SELECT EXISTS (SELECT 1 FROM delivery_attempt
+               WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '')
+"""
+
+
+class CannotShift(Exception):
+    """Why the clock was not moved; it is as it was."""
+
+
+def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
+    """Move the sandbox's clock forward to `moment` (aware); returns by how much it moved.
+
+    All sending stops, what is in flight is waited for (at most `patience` seconds), and sending goes
+    on. Raises CannotShift.
+    """
+    installation = Installation.objects.first()
+    if installation is None or not installation.is_sandbox:
+        raise CannotShift("Only a sandbox may move its clock.")
+    Installation.objects.update(shifting_at=clock.now())
+    try:
+        _wait_for_quiet(time.monotonic() + patience)
+        return _shift(moment)
+    finally:
+        Installation.objects.update(shifting_at=None)
+
+
+def _wait_for_quiet(until: float) -> None:
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(IN_FLIGHT)
+            if not cursor.fetchone()[0]:
+                return
+        if time.monotonic() > until:
+            raise CannotShift("Messages are still in flight; try again in a minute.")
+        time.sleep(POLL)
+
+
+def _shift(moment: datetime) -> timedelta:
+    """Under the exclusive lock no claim is open, and none begins."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHIFT_LOCK])
+        cursor.execute(IN_FLIGHT)
+        if cursor.fetchone()[0]:
+            raise CannotShift("Messages are still in flight; try again in a minute.")
+        ahead = moment - clock.now()
+        seconds = int(ahead.total_seconds())
+        if seconds <= 0:
+            raise CannotShift("The clock only moves forward.")
+        before = ClockShift.objects.order_by("-id").values_list("total_seconds", flat=True).first()
+        ClockShift.objects.create(
+            seconds=seconds, total_seconds=(before or 0) + seconds, real_at=datetime.now(UTC)
+        )
+    return ahead

@@ -1,0 +1,347 @@
+"""The steps of a send, in the order they run.
+
+A step takes the draft of one message and the facts gathered for its batch. It returns the draft,
+changed or not, to go on, or Hold or Refuse to stop. All it may know is in its arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import TypeAlias
+
+from campaigns.rendering import MissingValue, fill_in
+from delivery.states import Kind, Reason, Status
+from providers import segments
+from providers.base import Access
+
+MAX_TRIES = 5
+LINK_MARK = "\ue000"  # a private character: stands for the link until the words are hashed
+RECHECK = timedelta(minutes=1)
+RECHECK_PERSON = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Back into the queue until `until` (UTC)."""
+
+    reason: Reason
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The end of this message, by our rules."""
+
+    reason: Reason
+    status: Status = Status.REFUSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """One message on its way from the queue to an intent."""
+
+    message_id: int
+    kind: Kind
+    brand_id: int
+    campaign_id: int | None
+    slot_id: int | None
+    person_id: int
+    lane_id: int
+    expires_at: datetime
+    tries: int
+    to: str
+    places_id: int | None
+    has_consent: bool
+    lead_is_active: bool
+    values: Mapping[str, str]
+    code: str  # of its short link, made before or offered now
+    words_hash: str = ""
+    text: str = ""
+    segments: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BrandFacts:
+    name: str
+    short_domain: str
+    opt_out_line: str
+    is_paused: bool
+    today: date
+    next_day_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFacts:
+    """A slot with its campaign: what is said, where the link leads, and what holds it."""
+
+    campaign_paused: bool
+    repeats_words: bool
+    destination: str
+    local_date: date
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFacts:
+    """A number with its account. `access` is None when its credentials cannot be read."""
+
+    account_id: int
+    value: str
+    kind: str
+    segments_per_second: float
+    in_flight: int
+    max_chars: int
+    is_usable: bool
+    access: Access | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """When a brand may text a set of places: next opening (UTC), and the close of that window."""
+
+    opens_at: datetime
+    closes_at: datetime
+
+
+@dataclass(slots=True)
+class PersonFacts:
+    """A locked person. `recent` is a budget of the batch: only `take` may add to it."""
+
+    opted_out: bool
+    held: bool
+    inbound_waits: bool
+    undeliverable: bool
+    recent: list[tuple[float, int, str, str]]
+    changed: bool = False
+
+    def take(self, at: datetime, message_id: int, words_hash: str, slot_date: str) -> None:
+        self.recent.append((at.timestamp(), message_id, words_hash, slot_date))
+        self.changed = True
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLimits:
+    per_day: int
+    per_week: int
+    gap: timedelta
+
+    def allowed_at(self, recent: list[tuple[float, int, str, str]], message_id: int) -> float:
+        """The epoch second from which one more message is allowed; 0 when nothing stands against it."""
+        times = sorted(at for at, owner, _, _ in recent if owner != message_id)
+        allowed = 0.0
+        for count, span in ((self.per_day, 86_400.0), (self.per_week, 604_800.0)):
+            if count < 1:
+                return float("inf")
+            if len(times) >= count:
+                allowed = max(allowed, times[-count] + span)
+        if times:
+            allowed = max(allowed, times[-1] + self.gap.total_seconds())
+        return allowed
+
+
+@dataclass(slots=True)
+class Budget:
+    """The daily caps and what is left of them, by counter key. A missing key has no cap."""
+
+    caps: Mapping[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+
+    def take(self, keys: tuple[str, ...]) -> str | None:
+        """Take one of each, or nothing at all; returns the key that had none left."""
+        for key in keys:
+            if self.left.get(key, 1) < 1:
+                return key
+        for key in keys:
+            if key in self.left:
+                self.left[key] -= 1
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What one batch knows. Only `persons` and `budget` change, and only by `take`."""
+
+    now: datetime
+    is_stopped: bool
+    limits: PersonLimits
+    brands: Mapping[int, BrandFacts]
+    slots: Mapping[int, SlotFacts]
+    lanes: Mapping[int, LaneFacts]
+    persons: Mapping[int, PersonFacts]
+    openings: Mapping[tuple[int, int], Opening | None]
+    budget: Budget
+
+
+Result: TypeAlias = Draft | Hold | Refuse
+Step: TypeAlias = Callable[[Draft, Facts], Result]
+
+
+def cap_keys(brand_id: int, campaign_id: int | None, brand_day: date) -> tuple[str, ...]:
+    """The counters a message counts on: a function of its attempt row, so a give-back finds them."""
+    brand = f"brand:{brand_id}:{brand_day}"
+    return (brand,) if campaign_id is None else (brand, f"campaign:{campaign_id}:{brand_day}")
+
+
+def hold_while_stopped(draft: Draft, facts: Facts) -> Result:
+    reason = Reason.NONE
+    if facts.is_stopped:
+        reason = Reason.STOP_ALL
+    elif facts.brands[draft.brand_id].is_paused:
+        reason = Reason.BRAND_PAUSED
+    elif draft.slot_id is not None and facts.slots[draft.slot_id].campaign_paused:
+        reason = Reason.CAMPAIGN_PAUSED
+    return Hold(reason, facts.now + RECHECK) if reason else draft
+
+
+def refuse_expired(draft: Draft, facts: Facts) -> Result:
+    if draft.expires_at <= facts.now:
+        return Refuse(Reason.NO_CAPACITY, Status.EXPIRED)
+    return draft
+
+
+def refuse_out_of_tries(draft: Draft, facts: Facts) -> Result:
+    if draft.tries >= MAX_TRIES:
+        return Refuse(Reason.OUT_OF_TRIES, Status.DEAD)
+    return draft
+
+
+def refuse_opted_out(draft: Draft, facts: Facts) -> Result:
+    if facts.persons[draft.person_id].opted_out:
+        return Refuse(Reason.OPTED_OUT)
+    return draft
+
+
+def hold_for_the_person(draft: Draft, facts: Facts) -> Result:
+    person = facts.persons[draft.person_id]
+    if person.inbound_waits:
+        return Hold(Reason.INBOUND_WAITING, facts.now + RECHECK)
+    if person.held:
+        return Hold(Reason.PERSON_HELD, facts.now + RECHECK_PERSON)
+    return draft
+
+
+def refuse_without_consent(draft: Draft, facts: Facts) -> Result:
+    return draft if draft.has_consent else Refuse(Reason.NO_CONSENT)
+
+
+def refuse_bad_address(draft: Draft, facts: Facts) -> Result:
+    if not draft.to:
+        return Refuse(Reason.NO_ADDRESS)
+    if facts.persons[draft.person_id].undeliverable:
+        return Refuse(Reason.UNDELIVERABLE)
+    return draft if draft.lead_is_active else Refuse(Reason.LEAD_INACTIVE)
+
+
+def hold_in_quiet_hours(draft: Draft, facts: Facts) -> Result:
+    if draft.places_id is None:
+        return Refuse(Reason.NO_PLACE)
+    opening = facts.openings[draft.brand_id, draft.places_id]
+    if opening is None:
+        return Refuse(Reason.NO_COMMON_WINDOW)
+    if opening.opens_at > facts.now:
+        return Hold(Reason.QUIET_HOURS, until=opening.opens_at)
+    return draft
+
+
+def hold_for_person_limit(draft: Draft, facts: Facts) -> Result:
+    recent = facts.persons[draft.person_id].recent
+    allowed = facts.limits.allowed_at(recent, draft.message_id)
+    if allowed <= facts.now.timestamp():
+        return draft
+    wait = min(allowed - facts.now.timestamp(), 8 * 86_400.0)
+    return Hold(Reason.PERSON_LIMIT, facts.now + timedelta(seconds=wait))
+
+
+def fill_in_text(draft: Draft, facts: Facts) -> Result:
+    """The words, with a mark where the link goes; their hash is what a person must not get twice."""
+    assert draft.slot_id is not None  # noqa: S101 - a step of campaigns only
+    brand, slot = facts.brands[draft.brand_id], facts.slots[draft.slot_id]
+    values = {**draft.values, "brand": brand.name, "link": LINK_MARK}
+    try:
+        words = fill_in(slot.template, values).strip()
+    except MissingValue:
+        return Refuse(Reason.CANNOT_RENDER)
+    if not words or LINK_MARK in words and not slot.destination:
+        return Refuse(Reason.CANNOT_RENDER)
+    digest = hashlib.blake2b(words.replace(LINK_MARK, "").encode(), digest_size=8).hexdigest()
+    return replace(draft, text=words, words_hash=digest)
+
+
+def refuse_same_words(draft: Draft, facts: Facts) -> Result:
+    """Raises KeyError for a message without a slot: only campaigns have this step."""
+    slot = facts.slots[draft.slot_id or 0]
+    if slot.repeats_words:
+        return draft
+    on = slot.local_date.isoformat()
+    for _, owner, words, day in facts.persons[draft.person_id].recent:
+        if words == draft.words_hash and day == on and owner != draft.message_id:
+            return Refuse(Reason.SAME_WORDS)
+    return draft
+
+
+def add_link(draft: Draft, facts: Facts) -> Result:
+    if LINK_MARK not in draft.text:
+        return replace(draft, code="")
+    domain = facts.brands[draft.brand_id].short_domain
+    return replace(draft, text=draft.text.replace(LINK_MARK, f"https://{domain}/{draft.code}"))
+
+
+def add_opt_out_line(draft: Draft, facts: Facts) -> Result:
+    line = facts.brands[draft.brand_id].opt_out_line
+    return draft if line in draft.text else replace(draft, text=f"{draft.text} {line}")
+
+
+def refuse_too_long(draft: Draft, facts: Facts) -> Result:
+    lane = facts.lanes.get(draft.lane_id)
+    if lane is not None and len(draft.text) > lane.max_chars:
+        return Refuse(Reason.TOO_LONG)
+    return replace(draft, segments=segments.count(draft.text).parts)
+
+
+def hold_without_a_number(draft: Draft, facts: Facts) -> Result:
+    """The number was chosen with the lane; a resting one keeps its rows until routing moves them."""
+    lane = facts.lanes.get(draft.lane_id)
+    if lane is None or not lane.is_usable:
+        return Hold(Reason.LANE_PAUSED, facts.now + RECHECK)
+    return draft
+
+
+def reserve(draft: Draft, facts: Facts) -> Result:
+    """Person and caps, all or nothing. Tokens are already granted; a longer text is a debt."""
+    held = hold_for_person_limit(draft, facts)
+    if isinstance(held, Hold):
+        return held
+    brand = facts.brands[draft.brand_id]
+    full = facts.budget.take(cap_keys(draft.brand_id, draft.campaign_id, brand.today))
+    if full is not None:
+        reason = Reason.BRAND_CAP if full.startswith("brand:") else Reason.CAMPAIGN_CAP
+        return Hold(reason, brand.next_day_at)
+    on = facts.slots[draft.slot_id].local_date.isoformat() if draft.slot_id else ""
+    facts.persons[draft.person_id].take(facts.now, draft.message_id, draft.words_hash, on)
+    return draft
+
+
+CAMPAIGN: tuple[Step, ...] = (
+    hold_while_stopped,
+    refuse_expired,
+    refuse_out_of_tries,
+    refuse_opted_out,
+    hold_for_the_person,
+    refuse_without_consent,
+    refuse_bad_address,
+    hold_in_quiet_hours,
+    hold_for_person_limit,
+    fill_in_text,
+    refuse_same_words,
+    add_link,
+    add_opt_out_line,
+    refuse_too_long,
+    hold_without_a_number,
+    reserve,
+)
+
+STEPS: Mapping[Kind, tuple[Step, ...]] = {Kind.CAMPAIGN: CAMPAIGN}
+"""The steps of each kind of sending. A kind that stands not here is held, never sent."""

@@ -1,0 +1,156 @@
+"""A worker's job: a slice of time in which it sends, and drains before it returns.
+
+The RQ worker around it only learns to tell a running slice that it should end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from types import FrameType
+
+from django.conf import settings
+from django.db import OperationalError, connection
+from rq.worker import SimpleWorker
+
+from brands.models import Installation
+from delivery import claims, pipeline, settling
+from delivery.journal import CannotWrite, Journal, read
+from delivery.picking import Picker
+from delivery.sender import Answered, Sender
+from providers import rates
+
+logger = logging.getLogger(__name__)
+
+IDLE_PAUSE = 0.1  # seconds
+GIVE_UP_IDLE = 2.0
+TROUBLE_PAUSE = 0.5
+COLLECT_WAIT = 0.02
+MOST_WAITING = 250  # outcomes that are stored together, at least while more are coming
+
+stopping = threading.Event()
+
+
+class Worker(SimpleWorker):
+    """RQ's worker without a fork; a warm shutdown also ends the slice in hand."""
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        stopping.set()
+        super().request_stop(signum, frame)
+
+
+@cache
+def breaker() -> rates.Breaker:
+    return rates.Breaker()
+
+
+@cache
+def sender() -> Sender:
+    """The one sending thread of this process, with its open connections."""
+    return Sender(breaker())
+
+
+def send_for(seconds: float) -> int:
+    """Send for a slice of time; returns how many messages were claimed in it."""
+    installation = Installation.objects.first()
+    if installation is None or not knows_database(installation):
+        logger.error("nothing is sent: this database was not confirmed by a person")
+        return 0
+    with Journal.open(Path(settings.JOURNAL_DIR), str(installation.identity)) as journal:
+        return Slice(installation, journal).run(time.monotonic() + seconds)
+
+
+def knows_database(installation: Installation) -> bool:
+    """False when a person has to confirm first that this Postgres cluster is the right one."""
+    return installation.system_identifier in ("", system_identifier())
+
+
+def system_identifier() -> str:
+    """The cluster's own number; empty where we may not read it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
+        if not cursor.fetchone()[0]:
+            return ""
+        cursor.execute("SELECT system_identifier::text FROM pg_control_system()")
+        return str(cursor.fetchone()[0])
+
+
+class Slice:
+    """One job: its picker, its journal, and the outcomes it has not stored yet."""
+
+    def __init__(self, installation: Installation, journal: Journal) -> None:
+        self.journal = journal
+        self.sender = sender()
+        self.picker = Picker(
+            redis=rates.connect(settings.REDIS_URL),
+            installation=str(installation.identity),
+            breaker=breaker(),
+        )
+        self.unstored: list[Answered] = []
+        self.is_troubled = False
+
+    def run(self, until: float) -> int:
+        claimed, last_work = 0, time.monotonic()
+        try:
+            while time.monotonic() < until and not stopping.is_set():
+                rows = self.turn()
+                claimed += rows
+                if rows or self.sender.under_way:
+                    last_work = time.monotonic()
+                elif time.monotonic() - last_work > GIVE_UP_IDLE:
+                    break
+        finally:
+            self.drain()
+        return claimed
+
+    def turn(self) -> int:
+        """Claim a batch if there is room for it, then store what came back."""
+        rows = 0
+        room = settings.SEND_BATCH
+        if self.sender.under_way < room:
+            try:
+                rows = pipeline.send_batch(
+                    room, picker=self.picker, sender=self.sender, journal=self.journal
+                )
+            except (OperationalError, claims.ClockSkew, claims.Shifting, CannotWrite) as error:
+                self._rest_after(error)
+        self.store(wait=0.0 if rows else COLLECT_WAIT if self.sender.under_way else IDLE_PAUSE)
+        return rows
+
+    def store(self, *, wait: float) -> None:
+        self.unstored += self.sender.collect(wait=wait)
+        if not self.unstored or (len(self.unstored) < MOST_WAITING and self._more_is_near()):
+            return
+        try:
+            pipeline.record_answers(self.unstored)
+        except OperationalError as error:
+            self._rest_after(error)
+            return
+        self.unstored.clear()
+
+    def _more_is_near(self) -> bool:
+        """A full batch is still on the wire: its outcomes are stored with these."""
+        return self.sender.under_way > MOST_WAITING
+
+    def _rest_after(self, error: Exception) -> None:
+        self.is_troubled = True
+        logger.warning("the slice rests", extra={"error": type(error).__name__})
+        time.sleep(TROUBLE_PAUSE)
+        connection.close_if_unusable_or_obsolete()
+
+    def drain(self) -> None:
+        """Wait for what is on the wire, store it, hand back tokens; the journal stays if in doubt."""
+        while self.sender.under_way:
+            self.unstored += self.sender.collect(wait=0.5)
+        for _ in range(20):
+            if not self.unstored:
+                break
+            self.store(wait=0.0)
+        self.picker.hand_in()
+        if not self.unstored and not self.is_troubled:
+            self.journal.close(settled=True)
+        elif not self.unstored:
+            settling.settle(read(self.journal.path))

@@ -1,0 +1,33 @@
+"""Short links and the hits on them, to look at."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from brands.admin import ReadOnly, lines
+from brands.paging import BigTable
+from links.models import Click, ShortLink
+
+
+@admin.register(ShortLink)
+class ShortLinkAdmin(ReadOnly, BigTable):
+    list_display = ("code", "brand", "destination", "expires_at")
+    search_fields = ("code__exact",)
+    search_help_text = "A whole code"
+    list_select_related = ("brand",)
+    fields = ("code", "brand", "destination", "expires_at")
+
+
+@admin.register(Click)
+class ClickAdmin(ReadOnly, BigTable):
+    list_display = ("at", "link", "method", "ip", "verdict")
+    list_filter = ("verdict",)
+    search_fields = ("link__code__exact",)
+    search_help_text = "The whole code of a link"
+    list_select_related = ("link",)
+    fields = ("link", "at", "method", "ip", "agent", "referer", "verdict", "reasons_read")
+    readonly_fields = ("reasons_read",)
+
+    @admin.display(description="Reasons")
+    def reasons_read(self, click: Click) -> str:
+        return lines(click.reasons)

@@ -1,0 +1,89 @@
+"""Where requests may go: real accounts to public https addresses, simulated to this machine."""
+
+from __future__ import annotations
+
+import socket
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+from aiohttp import ThreadedResolver
+from aiohttp.abc import ResolveResult
+from yarl import URL
+
+THIS_MACHINE = "localhost"
+_NAT64 = IPv6Network("64:ff9b::/96")  # carries an IPv4 address in its last four bytes
+
+
+class AddressRefused(OSError):
+    """An address that this account may not use."""
+
+
+class GuardedResolver(ThreadedResolver):
+    """Resolves names to public addresses only, and `localhost` to this machine only."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        may_use = is_loopback if host == THIS_MACHINE else is_public
+        usable = [result for result in found if may_use(result["host"])]
+        if not usable:
+            raise AddressRefused("the name leads to no address that may be used")
+        return usable
+
+
+@lru_cache(maxsize=4096)
+def allowed(url: str, *, simulated: bool) -> URL:
+    """The parsed URL. Raises AddressRefused; what a name resolves to is checked by the resolver."""
+    try:
+        parsed = URL(url)
+    except ValueError:
+        raise AddressRefused("not a URL") from None
+    if parsed.user is not None or parsed.password is not None:
+        raise AddressRefused("no user or password may stand in the address")
+    why_not = _why_not_here(parsed) if simulated else _why_not_public(parsed)
+    if why_not:
+        raise AddressRefused(why_not)
+    return parsed
+
+
+def is_public(address: str) -> bool:
+    ip = _inner(address)
+    return ip is not None and ip.is_global and not ip.is_multicast
+
+
+def is_loopback(address: str) -> bool:
+    ip = _inner(address)
+    return ip is not None and ip.is_loopback
+
+
+def _why_not_here(url: URL) -> str:
+    if url.scheme not in {"http", "https"}:
+        return "not http"
+    if url.host == THIS_MACHINE or is_loopback(url.host or ""):
+        return ""
+    return "a simulated account may reach this machine only"
+
+
+def _why_not_public(url: URL) -> str:
+    if url.scheme != "https":
+        return "not https"
+    host = url.host or ""
+    if not host or host == THIS_MACHINE:
+        return "not a public address"
+    if _inner(host) is not None and not is_public(host):
+        return "not a public address"
+    return ""
+
+
+def _inner(address: str) -> IPv4Address | IPv6Address | None:
+    """The address, or the IPv4 address inside it; None for a name."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(ip, IPv4Address):
+        return ip
+    if ip in _NAT64:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip

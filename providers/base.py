@@ -1,0 +1,332 @@
+"""The common form of a provider: what we ask, what may come back, what an adapter must do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+Secrets = Mapping[str, str]
+
+REF_FIELD = "ref"  # the name under which a status callback URL carries our reference
+REQUEST_SECONDS = 15  # a request that has no answer by then is given up
+TAKEN_WITHIN_SECONDS = (
+    REQUEST_SECONDS + 2
+)  # ... after the decision, which has 2 s to reach the wire
+
+
+class ErrorClass(StrEnum):
+    PERMANENT_RECIPIENT = "permanent_recipient"
+    PERMANENT_CONTENT = "permanent_content"
+    PERMANENT_CONFIG = "permanent_config"
+    THROTTLED = "throttled"
+    TRANSIENT = "transient"
+    UNKNOWN = "unknown"
+
+
+class Fault(StrEnum):
+    """Whose fault a refusal is, when it is not the recipient's or the content's."""
+
+    ACCOUNT = "account"
+    SENDER = "sender"
+
+
+class SenderKind(StrEnum):
+    LONG_CODE = "long_code"
+    TOLL_FREE = "toll_free"
+    SHORT_CODE = "short_code"
+    ALPHANUMERIC = "alphanumeric"
+    SERVICE = "service"
+    EMAIL = "email"
+
+
+class Status(StrEnum):
+    """The words of a delivery report, in our vocabulary."""
+
+    ACCEPTED = "accepted"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """What an adapter needs of an account. Simulated ones reach only this machine, others never."""
+
+    kind: str
+    base_url: str = ""  # empty: the provider's own
+    secrets: Secrets = field(repr=False)
+    simulated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SendRequest:
+    ref: str  # ours, new for each attempt, at most 32 of A-Z a-z 0-9 _ -
+    to_e164: str
+    from_value: str
+    from_kind: str = SenderKind.LONG_CODE
+    text: str
+    segments: int
+    status_callback_url: str = ""  # carries the ref in its query
+    not_after: datetime | None = None  # the provider must not send it on after this
+    decided_at: datetime | None = None  # now by the clock that not_after was made with
+
+    def valid_seconds(self) -> int | None:
+        """How long they may keep it: less what our request may be under way, at least 1."""
+        if self.not_after is None or self.decided_at is None:
+            return None
+        left = (self.not_after - self.decided_at).total_seconds()
+        return max(1, int(left) - TAKEN_WITHIN_SECONDS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpRequest:
+    """One request; at most one of form, json and body is set."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = None
+    json: object = None
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpResponse:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """They took it and gave an id: nothing sends it again, whatever fails later."""
+
+    provider_ref: str
+    _: KW_ONLY
+    segments: int | None = None
+    part_refs: tuple[str, ...] = ()  # the ids of further parts, where each part has its own
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """They said no to this recipient or this content: final."""
+
+    error_class: ErrorClass
+    code: str
+    _: KW_ONLY
+    opted_out: bool = False
+    carrier_blocked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Certainly not taken: no connection, throttled, or the account or sender was at fault."""
+
+    code: str
+    _: KW_ONLY
+    fault: Fault | None = None
+    throttled: bool = False
+    unreachable: bool = False  # no connection was made
+    retry_after: float | None = None  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Perhaps taken: a report or a look-up settles it, never another send."""
+
+    detail: str
+
+
+Outcome = Accepted | Rejected | NotSent | Unknown
+
+_OUTCOMES: dict[str, type[Outcome]] = {
+    "accepted": Accepted,
+    "rejected": Rejected,
+    "not_sent": NotSent,
+    "unknown": Unknown,
+}
+_NAMES = {kind: name for name, kind in _OUTCOMES.items()}
+_to_compact_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def outcome_to_json(outcome: Outcome) -> str:
+    """One compact ASCII line without line breaks; what is at its default is left out."""
+    plain: dict[str, object] = {"outcome": _NAMES[type(outcome)]}
+    for name in outcome.__slots__:
+        value = getattr(outcome, name)
+        if value is not None and value is not False and value != ():
+            plain[name] = value
+    return _to_compact_json(plain)
+
+
+def outcome_from_json(line: str | bytes) -> Outcome:
+    """Read back what outcome_to_json wrote. A line that is torn or not ours is a ValueError."""
+    plain = json.loads(line)
+    if not isinstance(plain, dict) or plain.get("outcome") not in _OUTCOMES:
+        raise ValueError("not the line of an outcome")
+    kind = _OUTCOMES[plain.pop("outcome")]
+    for name, restore in (("error_class", ErrorClass), ("fault", Fault), ("part_refs", tuple)):
+        if name in plain:
+            plain[name] = restore(plain[name])
+    try:
+        return kind(**plain)
+    except TypeError as error:
+        raise ValueError(f"not the fields of {kind.__name__}") from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Callback:
+    """A request that a provider made to us. `url` is the public one, as the provider knows it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    form: Mapping[str, str]
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The header's value whatever the case of its name, or an empty string."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers.items() if key.lower() == wanted), "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryReport:
+    ref: str = ""  # ours, when the report carries it
+    provider_ref: str
+    status: Status
+    provider_status: str = ""  # their own word for it
+    recipient_e164: str = ""
+    code: str = ""
+    error_class: ErrorClass | None = None
+    carrier_blocked: bool = False
+    opted_out: bool = False
+    occurred_at: datetime | None = None
+    dedupe_key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InboundMessage:
+    provider_ref: str
+    from_e164: str
+    to_value: str
+    text: str
+    media_urls: tuple[str, ...] = ()
+    keyword: str = ""  # what the provider itself made of it
+    is_provider_optout: bool = False
+    dedupe_key: str = ""
+
+
+Event = DeliveryReport | InboundMessage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookUp:
+    """The question whether a send of unknown outcome was taken. Times are real, never shifted."""
+
+    ref: str
+    provider_ref: str = ""
+    to_e164: str
+    from_value: str
+    from_kind: str = SenderKind.LONG_CODE
+    text: str
+    intended_at: datetime
+    other_refs: frozenset[str] = frozenset()  # provider ids that belong to other attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """They have it; the report says how far it came."""
+
+    report: DeliveryReport
+
+
+@dataclass(frozen=True, slots=True)
+class NotListed:
+    """They answered and it was not there (yet): proves nothing, for listings lag."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The look-up itself failed: ask again later."""
+
+    detail: str
+
+
+LookUpAnswer = Found | NotListed | NoAnswer
+
+
+class Adapter(Protocol):
+    """Our form to theirs and back. No I/O: it cannot retry, log, sleep or read the database."""
+
+    kind: str
+    label: str
+    base_url: str
+    max_batch: int  # how many sends one request may carry
+    max_chars: int
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The names that every account must fill in."""
+        ...
+
+    @property
+    def optional_credentials(self) -> tuple[str, ...]: ...
+
+    def build_request(self, sends: Sequence[SendRequest], access: Access) -> HttpRequest: ...
+
+    def read_response(
+        self, sends: Sequence[SendRequest], response: HttpResponse
+    ) -> dict[str, Outcome]:
+        """Judge a 2xx, or a 4xx but 408 and 429. Where it raises, every outcome is Unknown."""
+        ...
+
+    def is_genuine(self, callback: Callback, access: Access) -> bool: ...
+
+    def read_callback(self, callback: Callback) -> Event | None:
+        """Read a genuine callback; None when it is of a kind we do not use or cannot be read."""
+        ...
+
+    def build_look_up(self, look_up: LookUp, access: Access) -> HttpRequest | None:
+        """The request that asks for it, or None where the provider cannot be asked."""
+        ...
+
+    def read_look_up(self, look_up: LookUp, response: HttpResponse) -> LookUpAnswer: ...
+
+
+class OneByOne:
+    """The half of an adapter that is the same for all providers with one message a request."""
+
+    kind: str
+    label: str
+    base_url: str
+    credentials: tuple[str, ...]
+    optional_credentials: tuple[str, ...] = ()
+    max_batch: int = 1
+    max_chars: int
+
+    def read_response(
+        self, sends: Sequence[SendRequest], response: HttpResponse
+    ) -> dict[str, Outcome]:
+        (send,) = sends
+        return {send.ref: self.read_outcome(send, response)}
+
+    def read_outcome(self, send: SendRequest, response: HttpResponse) -> Outcome:
+        raise NotImplementedError

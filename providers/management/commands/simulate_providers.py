@@ -1,0 +1,61 @@
+"""Run the simulated providers in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from providers import simulator
+
+MAX_LATENCY_MS = 600_000
+
+
+class Command(BaseCommand):
+    help = __doc__ or ""
+    requires_system_checks: list[str] = []  # it needs neither database nor Redis
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=8200, help="0 takes any that is free.")
+        parser.add_argument(
+            "--ledger",
+            type=Path,
+            default=Path(settings.VAR_DIR) / "ledger.jsonl",
+            help="The file it appends to; default %(default)s.",
+        )
+        parser.add_argument("--latency-ms", type=float, default=0.0)
+        parser.add_argument(
+            "--with-parent", action="store_true", help="End when the process that started it ends."
+        )
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        if not 0 <= options["port"] <= 65_535:
+            raise CommandError("--port must be a number from 0 to 65535")
+        if not 0 <= options["latency_ms"] <= MAX_LATENCY_MS:
+            raise CommandError(f"--latency-ms must be a number from 0 to {MAX_LATENCY_MS}")
+        try:
+            uvloop.run(
+                simulator.serve(
+                    port=options["port"],
+                    ledger_path=options["ledger"],
+                    latency=options["latency_ms"] / 1000,
+                    ends_with_parent=options["with_parent"],
+                    ready=lambda port: self._ready(port, options["ledger"]),
+                )
+            )
+        except OSError as error:
+            raise CommandError(_explained(error, options["port"])) from error
+
+    def _ready(self, port: int, ledger: Path) -> None:
+        self.stdout.write(f"Simulator on http://{simulator.HOST}:{port}, ledger {ledger}")
+        self.stdout.flush()
+
+
+def _explained(error: OSError, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is taken: choose another with --port, or --port 0 for any"
+    return f"the simulator stopped: {error}"

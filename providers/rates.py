@@ -1,0 +1,399 @@
+"""How fast we may send: token buckets in Redis, the database's mark, and rests after throttles.
+
+Everything here fails towards sending less. A bucket that Redis does not know is empty, so a flush,
+a fail-over or a restart from an old file only slows; a call that fails grants nothing.
+
+A message may leave once each of its buckets (number, account, brand) holds one token, and costs its
+segments; what it costs beyond is debt. So no message is too long for its bucket, and long ones are
+not starved by short ones, as they are where a bucket must first hold the whole price. Over any
+stretch of time a bucket lets through its rate, its burst, the rest of one message and one reply.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 1.0  # seconds, to connect and again to be answered
+LONGEST_WAIT = 60.0  # seconds; limits may change, so nobody is told to stay away longer
+WAIT_AFTER_TROUBLE = 1.0
+HIGHEST_LIMIT = 1e9
+
+# KEYS: the mark. ARGV: the call as JSON (see `_call`). Answers {1} when the database is behind the
+# mark, having changed nothing; else {0, rows, wait in ms, rows, wait in ms, ...}.
+#
+# A bucket is "tokens at owed" under a key that carries the server's run_id and its replication id:
+# the one changes with each start, the other with each promotion, back to a former server included.
+# An answer from the same data under another history therefore begins with empty buckets. A bucket
+# outlives an idle hour only to pay off a debt. The keys share one hash slot.
+#
+# `spare` tokens (1 for numbers and accounts) are for replies. Where a long campaign message, or a
+# debt, took the spare one with it, the bucket owes it: one reply may leave on credit.
+GRANT = """
+local HOUR, MONTH, LONGEST_WAIT, TINY = 3600, 2592000, 60, 1e-6
+local call = cjson.decode(ARGV[1])
+
+local known = redis.call('HMGET', KEYS[1], 'attempt', 'opt_out')
+local attempt, opt_out = tonumber(known[1] or 0), tonumber(known[2] or 0)
+if call.attempt < attempt or call.opt_out < opt_out then return {1} end
+redis.call('HSET', KEYS[1], 'attempt', string.format('%.0f', call.attempt),
+           'opt_out', string.format('%.0f', call.opt_out))
+
+local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if not run_id then return redis.error_reply('ERR this server does not tell its run_id') end
+local repl_id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1e6
+
+local function spend(bucket, segments, is_reply)
+  local before = bucket.tokens
+  bucket.tokens = math.min(bucket.burst, before - segments)
+  if is_reply or bucket.tokens + TINY >= 1 then
+    bucket.owed = 0
+  elseif before + TINY >= 1 and bucket.spare > 0 then
+    bucket.owed = 1
+  end
+end
+
+local function open(name, rate, spare, back)
+  local bucket = {rate = rate, spare = spare, given = 0, tokens = 0, owed = 0}
+  bucket.key = string.gsub(KEYS[1], 'mark$', run_id .. repl_id .. ':' .. name)
+  bucket.burst = math.max(2 * rate, 2 + spare)
+  local kept = redis.call('GET', bucket.key)
+  if kept then
+    local tokens, at, owed = string.match(kept, '(%S+) (%S+) (%S+)')
+    bucket.tokens = math.min(bucket.burst, tokens + math.max(0, now - at) * rate)
+    bucket.owed = tonumber(owed)
+  else
+    back = math.min(back, 0)
+  end
+  spend(bucket, -back, false)
+  return bucket
+end
+
+local function close(bucket)
+  local life = HOUR
+  if bucket.rate > 0 then
+    life = math.min(MONTH, math.max(HOUR, (bucket.burst - bucket.tokens) / bucket.rate))
+  end
+  redis.call('SET', bucket.key, string.format('%.17g %.6f %d', bucket.tokens, now, bucket.owed),
+             'PX', string.format('%.0f', life * 1000))
+end
+
+local function room(bucket, segments, is_reply)
+  local need = is_reply and 1 or 1 + bucket.spare
+  if bucket.rate <= 0 then return 0, LONGEST_WAIT end
+  local over = bucket.tokens + TINY - need
+  if over >= 0 then return math.floor(over / segments) + 1, 0 end
+  if is_reply and bucket.owed == 1 then return 1, 0 end
+  return 0, math.min(LONGEST_WAIT, -over / bucket.rate)
+end
+
+local buckets, answer = {}, {0}
+for i, asked in ipairs(call.buckets) do
+  buckets[i] = open(asked[1], asked[2], asked[3], asked[4])
+end
+for _, want in ipairs(call.wants) do
+  local rows, segments, is_reply, lane, wait = want[1], want[2], want[3], buckets[want[4][1]], 0
+  local share = math.floor((lane.rate - lane.given) / segments)
+  if is_reply or lane.given == 0 then share = math.max(share, 1) end
+  rows = math.min(rows, math.max(share, 0))
+  for _, i in ipairs(want[4]) do
+    local most, until_one = room(buckets[i], segments, is_reply)
+    rows, wait = math.min(rows, most), math.max(wait, until_one)
+  end
+  if rows > 0 then
+    lane.given = lane.given + rows * segments
+    for _, i in ipairs(want[4]) do spend(buckets[i], rows * segments, is_reply) end
+  end
+  answer[#answer + 1] = rows
+  answer[#answer + 1] = math.ceil(wait * 1000)
+end
+for _, bucket in ipairs(buckets) do close(bucket) end
+return answer
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """Rows that wait in one queue for one number, at `segments_each` a row.
+
+    Replies do not count against the brand. `queue` is the caller's own; nothing here reads it.
+    """
+
+    queue: int
+    lane_id: int
+    account_id: int
+    brand_id: int
+    rows: int
+    segments_each: int
+    is_reply: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Segments per second, for everything that is wanted or returned.
+
+    A number always has a limit. An account or brand that is missing or None has none of its own.
+    What is not a positive, finite number grants nothing.
+    """
+
+    lanes: Mapping[int, float]
+    accounts: Mapping[int, float | None] = field(default_factory=dict)
+    brands: Mapping[int, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """Segments since the last call: positive ones were not used, negative ones are to be paid."""
+
+    lanes: Mapping[int, int] = field(default_factory=dict)
+    accounts: Mapping[int, int] = field(default_factory=dict)
+    brands: Mapping[int, int] = field(default_factory=dict)
+
+    def debts(self) -> Returned:
+        """What to hand in again after a call that failed.
+
+        It may have been carried out all the same: to pay twice is safe, to get back twice is not.
+        """
+        lanes, accounts, brands = map(_negative, (self.lanes, self.accounts, self.brands))
+        return Returned(lanes=lanes, accounts=accounts, brands=brands)
+
+
+def _negative(segments: Mapping[int, int]) -> dict[int, int]:
+    return {key: number for key, number in segments.items() if number < 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The highest ids the database has committed; 0 for an empty table."""
+
+    attempt_id: int
+    opt_out_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What may be sent now.
+
+    `rows` and `waits` are in the order of the wants. A wait is the seconds until one message can be
+    granted, at most a minute; it is 0 where rows were granted, and where the number has tokens but
+    this call has given out a second's worth of them. `behind`: the database has forgotten what it
+    had committed; claim nothing until a person confirms it. `trouble`: why there was no answer;
+    hand in `Returned.debts()` again.
+    """
+
+    rows: tuple[int, ...]
+    waits: tuple[float, ...]
+    behind: bool = False
+    trouble: str = ""
+
+
+def connect(url: str) -> Redis:
+    """A client that gives up after a second and never repeats a call: that gives back twice."""
+    return Redis.from_url(
+        url,
+        socket_timeout=TIMEOUT,
+        socket_connect_timeout=TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def grant(
+    redis: Redis,
+    *,
+    installation: str,
+    wants: Sequence[Want],
+    limits: Limits,
+    returned: Returned,
+    read_mark: Callable[[], Mark],
+) -> Granted:
+    """Take tokens for at most the wanted rows, in order; when Redis does not answer, for none.
+
+    One call gives a number at most a second's worth, or one message if that is more. `read_mark`
+    must read the database anew, outside a snapshot: it is asked again where the first reading was
+    behind, for another worker may have committed and called since. What it raises is passed on.
+    """
+    mark = read_mark()
+    try:
+        answer = _ask(redis, installation, _call(wants, limits, returned, mark))
+        if answer[0]:
+            mark = read_mark()
+            answer = _ask(redis, installation, _call(wants, limits, returned, mark))
+    except (RedisError, OSError) as error:
+        logger.warning("no tokens: redis did not answer", extra={"error": type(error).__name__})
+        return _nothing(wants, wait=WAIT_AFTER_TROUBLE, trouble=type(error).__name__)
+    if answer[0]:
+        return _nothing(wants, wait=LONGEST_WAIT, behind=True)
+    return Granted(tuple(answer[1::2]), tuple(ms / 1000 for ms in answer[2::2]))
+
+
+def stored_mark(redis: Redis, installation: str) -> Mark | None:
+    """The highest ids Redis was told of, for the person who must confirm. Raises RedisError."""
+    attempt, opt_out = redis.hmget(_mark_key(installation), ["attempt", "opt_out"])
+    return Mark(int(attempt), int(opt_out)) if attempt and opt_out else None
+
+
+def confirm_database(redis: Redis, installation: str, mark: Mark) -> None:
+    """A person has looked: go on from what this database holds. Raises RedisError."""
+    values: list[str | int] = ["attempt", mark.attempt_id, "opt_out", mark.opt_out_id]
+    redis.hset(_mark_key(installation), items=values)
+
+
+def _mark_key(installation: str) -> str:
+    return f"sendonce:{{{installation}}}:mark"
+
+
+def _nothing(
+    wants: Sequence[Want], *, wait: float, behind: bool = False, trouble: str = ""
+) -> Granted:
+    return Granted((0,) * len(wants), (wait,) * len(wants), behind, trouble)
+
+
+def _ask(redis: Redis, installation: str, call: str) -> list[int]:
+    answer = redis.register_script(GRANT)(keys=[_mark_key(installation)], args=[call])
+    return [int(number) for number in answer]
+
+
+def _call(wants: Sequence[Want], limits: Limits, returned: Returned, mark: Mark) -> str:
+    """The call as the script reads it.
+
+    A bucket is its name, rate, spare tokens and returned segments; a want is its rows, segments,
+    whether it is a reply, and the places of its buckets, its number's first.
+    """
+    buckets = _buckets(wants, limits, returned)
+    places = {name: place for place, (name, *_) in enumerate(buckets, start=1)}
+    rows = [
+        (
+            max(want.rows, 0),
+            max(want.segments_each, 1),
+            want.is_reply,
+            [places[name] for name in _names(want) if name in places],
+        )
+        for want in wants
+    ]
+    ids = {"attempt": mark.attempt_id, "opt_out": mark.opt_out_id}
+    return json.dumps({**ids, "buckets": buckets, "wants": rows}, allow_nan=False)
+
+
+def _names(want: Want) -> list[str]:
+    names = [f"lane:{want.lane_id}", f"account:{want.account_id}"]
+    return names if want.is_reply else [*names, f"brand:{want.brand_id}"]
+
+
+def _buckets(
+    wants: Sequence[Want], limits: Limits, returned: Returned
+) -> list[tuple[str, float, int, int]]:
+    lanes = {want.lane_id for want in wants} | returned.lanes.keys()
+    accounts = {want.account_id for want in wants} | returned.accounts.keys()
+    brands = {want.brand_id for want in wants if not want.is_reply} | returned.brands.keys()
+    kinds = (
+        ("lane", 1, {key: limits.lanes.get(key, 0.0) for key in lanes}, returned.lanes),
+        ("account", 1, {key: limits.accounts.get(key) for key in accounts}, returned.accounts),
+        ("brand", 0, {key: limits.brands.get(key) for key in brands}, returned.brands),
+    )
+    return [
+        (f"{kind}:{key}", _readable(limit), spare, back.get(key, 0))
+        for kind, spare, by_id, back in kinds
+        for key, limit in by_id.items()
+        if limit is not None or kind == "lane"
+    ]
+
+
+def _readable(limit: object) -> float:
+    """The limit, or 0, which grants nothing."""
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)):
+        return 0.0
+    return min(float(limit), HIGHEST_LIMIT) if math.isfinite(limit) and limit > 0 else 0.0
+
+
+class Breaker:
+    """Rests accounts that throttle us or refuse connections. Each process has its own.
+
+    After `STRIKES` in a row an account rests for a second, then two, four and so on, up to a
+    minute; a provider that asks for longer gets it, up to a quarter of an hour. Then one message at
+    a time probes it, and the first that is answered ends the rest. `now` is `time.monotonic()`.
+    """
+
+    STRIKES = 3
+    FIRST_REST = 1.0
+    LONGEST_REST = 60.0
+    LONGEST_ASKED = 900.0
+    PROBE_LASTS = 30.0  # a probe whose answer was lost is given up, and another one made
+
+    def __init__(self, chance: Callable[[], float] = random.random) -> None:
+        self._chance = chance
+        self._accounts: dict[int, _Trouble] = {}
+        self._lock = threading.Lock()  # asked before a claim, told by the thread that sends
+
+    def room(self, account_id: int, wanted: int, *, now: float) -> int:
+        """How many messages the account may get: `wanted`, none while it rests, one as a probe."""
+        with self._lock:
+            trouble = self._accounts.get(account_id)
+            if trouble is None or not trouble.rests:
+                return wanted
+            if wanted < 1 or now < max(trouble.until, trouble.probe_until):
+                return 0
+            trouble.probe_until = now + self.PROBE_LASTS
+            return 1
+
+    def rest_left(self, account_id: int, *, now: float) -> float:
+        """Seconds until the account may get a message; unlike `room`, takes no probe."""
+        with self._lock:
+            trouble = self._accounts.get(account_id)
+            return max(trouble.until - now, trouble.probe_until - now, 0.0) if trouble else 0.0
+
+    def unused(self, account_id: int) -> None:
+        """The probe that `room` allowed was not made after all."""
+        with self._lock:
+            if trouble := self._accounts.get(account_id):
+                trouble.probe_until = 0.0
+
+    def answered(self, account_id: int) -> None:
+        """The provider took or rejected a message. While the account rests, only a probe counts."""
+        with self._lock:
+            trouble = self._accounts.get(account_id)
+            if trouble and (trouble.probe_until or not trouble.rests):
+                del self._accounts[account_id]
+
+    def refused(self, account_id: int, *, now: float, retry_after: float = 0.0) -> None:
+        """A throttle or a refused connection; the provider may ask for `retry_after` seconds.
+
+        What was on its way when the rest began lengthens it only by what it is asked for.
+        """
+        with self._lock:
+            trouble = self._accounts.setdefault(account_id, _Trouble())
+            trouble.strikes += 1
+            if not trouble.rests and trouble.strikes < self.STRIKES:
+                return
+            asked = min(max(retry_after, 0.0), self.LONGEST_ASKED) * (1 + self._chance() / 10)
+            if not trouble.rests or trouble.probe_until:
+                trouble.until = now + self._rest(trouble.rests)
+                trouble.rests += 1
+                trouble.probe_until = 0.0
+            trouble.until = max(trouble.until, now + asked)
+
+    def _rest(self, earlier: int) -> float:
+        """Half to all of the doubled time, so that processes do not come back in step."""
+        doubled = self.FIRST_REST * 2.0 ** min(earlier, 16)
+        return min(doubled, self.LONGEST_REST) * (1 + self._chance()) / 2
+
+
+@dataclass(slots=True)
+class _Trouble:
+    strikes: int = 0
+    rests: int = 0
+    until: float = 0.0
+    probe_until: float = 0.0  # 0 while no probe is under way

@@ -1,0 +1,60 @@
+"""How many segments a text takes: GSM-7 or UCS-2 (3GPP TS 23.038), without national tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+GSM_BASIC = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+GSM_EXTENSION = "\f^{}\\[~]|€"  # each is sent as an escape and a character
+
+_all_basic = re.compile(f"[{re.escape(GSM_BASIC)}]*").fullmatch
+_all_gsm = re.compile(f"[{re.escape(GSM_BASIC + GSM_EXTENSION)}]*").fullmatch
+_EXTENSION = frozenset(GSM_EXTENSION)
+_SINGLE_GSM, _PART_GSM = 160, 153
+_SINGLE_UCS2, _PART_UCS2 = 70, 67
+
+
+class Encoding(StrEnum):
+    GSM7 = "gsm7"
+    UCS2 = "ucs2"
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    encoding: Encoding
+    units: int  # septets, or UTF-16 code units
+    parts: int
+
+
+def count(text: str) -> Segments:
+    """Count as the carriers bill; an empty text is one part."""
+    if _all_basic(text):
+        units = len(text)
+        parts = 1 if units <= _SINGLE_GSM else -(-units // _PART_GSM)
+        return Segments(Encoding.GSM7, units, parts)
+    if _all_gsm(text):
+        widths = [2 if char in _EXTENSION else 1 for char in text]
+        return _packed(Encoding.GSM7, widths, _SINGLE_GSM, _PART_GSM)
+    widths = [2 if char > "\uffff" else 1 for char in text]
+    return _packed(Encoding.UCS2, widths, _SINGLE_UCS2, _PART_UCS2)
+
+
+def _packed(encoding: Encoding, widths: list[int], single: int, part: int) -> Segments:
+    units = sum(widths)
+    return Segments(encoding, units, 1 if units <= single else _parts(widths, part))
+
+
+def _parts(widths: Iterable[int], size: int) -> int:
+    """Fill part after part; a character of two units is never split across two."""
+    parts, used = 1, 0
+    for width in widths:
+        if used + width > size:
+            parts, used = parts + 1, 0
+        used += width
+    return parts

@@ -1,0 +1,211 @@
+"""The simulated providers: one process that takes messages as they would, and keeps its own ledger.
+
+It knows nothing of our tables; what it received stands in its ledger file, which is written before
+it answers. A further provider is a class like TwilioWire and a line in WIRES.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from providers.simulator_behaviour import BadControl, Behaviour, Ending, Refusal, Verdict
+from providers.simulator_http import Connection, Request, json_response, response
+from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+from providers.simulator_twilio import TwilioWire
+
+HOST = "127.0.0.1"
+PARENT_CHECK_SECONDS = 0.5
+GARBAGE = response(200, "<html>upstream said: \x00\ufffd", content_type="text/html")
+
+
+class Wire(Protocol):
+    """How one provider speaks."""
+
+    name: str
+    prefix: str  # of the paths that are its
+
+    def read(self, request: Request) -> Submission | None: ...
+    def objection(self, request: Request, sent: Submission) -> bytes | None: ...
+    def provider_ref(self, salt: int, seq: int) -> str: ...
+    def accepted(self, entry: LedgerEntry) -> bytes: ...
+    def refused(self, refusal: Refusal) -> bytes: ...
+    def not_found(self) -> bytes: ...
+    def look_up(self, request: Request, ledger: Ledger) -> bytes: ...
+
+
+WIRES: tuple[Wire, ...] = (TwilioWire(),)
+
+
+class Simulator:
+    """Made inside the running loop. Answers leave after their ledger lines are written."""
+
+    def __init__(self, ledger_path: Path, *, latency: float = 0.0) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._latency_at_start = latency
+        self._ledger = Ledger(ledger_path)
+        self._salt = secrets.randbits(64)
+        self._connections = 0
+        self._outbox: list[tuple[float, Connection, bytes, Ending]] = []
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self.reset()
+
+    def reset(self) -> None:
+        """Behave as at the start; the ledger stays."""
+        self._behaviour = Behaviour(self._loop.time, latency=self._latency_at_start)
+
+    def connection(self) -> Connection:
+        self._connections += 1
+        return Connection(self._handle)
+
+    def end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def close(self) -> None:
+        self._ledger.close()
+
+    def _handle(self, request: Request, connection: Connection) -> None:
+        if request.path.startswith("/control"):
+            self._later(0.0, connection, self._control(request), Ending.ANSWER)
+            return
+        for wire in WIRES:
+            if request.path.startswith(wire.prefix):
+                self._serve(wire, request, connection)
+                return
+        nothing = json_response(404, {"error": "no provider has this path"})
+        self._later(0.0, connection, nothing, Ending.ANSWER)
+
+    def _serve(self, wire: Wire, request: Request, connection: Connection) -> None:
+        latency = self._behaviour.latency
+        if request.method == "GET":
+            self._later(latency, connection, wire.look_up(request, self._ledger), Ending.ANSWER)
+            return
+        sent = wire.read(request)
+        if sent is None:
+            self._later(latency, connection, wire.not_found(), Ending.ANSWER)
+            return
+        objection = wire.objection(request, sent)
+        if objection is not None:
+            self._note(wire, sent, Verdict("refused_request", took=False))
+            self._later(latency, connection, objection, Ending.ANSWER)
+            return
+        verdict = self._behaviour.judge(sent)
+        entry = self._note(wire, sent, verdict)
+        answer = wire.accepted(entry) if verdict.refusal is None else wire.refused(verdict.refusal)
+        self._later(latency + verdict.delay, connection, answer, verdict.ending)
+
+    def _note(self, wire: Wire, sent: Submission, verdict: Verdict) -> LedgerEntry:
+        ref = wire.provider_ref(self._salt, self._ledger.next_seq) if verdict.took else ""
+        return self._ledger.note(sent, verdict=verdict.name, took=verdict.took, provider_ref=ref)
+
+    def _later(self, delay: float, connection: Connection, answer: bytes, ending: Ending) -> None:
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append((delay, connection, answer, ending))
+
+    def _flush(self) -> None:
+        """Write the ledger lines of this turn of the loop, then let the answers go."""
+        outbox, self._outbox = self._outbox, []
+        try:
+            self._ledger.flush()
+        except OSError as error:
+            if not self.ended.done():
+                self.ended.set_exception(error)
+            return
+        delayed: dict[float, list[tuple[Connection, bytes, Ending]]] = {}
+        for delay, connection, answer, ending in outbox:
+            if delay:
+                delayed.setdefault(delay, []).append((connection, answer, ending))
+            else:
+                _finish(connection, answer, ending)
+        for delay, answers in delayed.items():
+            self._loop.call_later(delay, _finish_all, answers)
+
+    def _control(self, request: Request) -> bytes:
+        if request.path == "/control/reset" and request.method == "POST":
+            self.reset()
+        elif request.path != "/control":
+            return json_response(404, {"error": "POST /control, POST /control/reset, GET /control"})
+        elif request.method == "POST":
+            try:
+                self._behaviour.obey(json.loads(request.body))
+            except BadControl as error:
+                return json_response(400, {"error": str(error)})
+            except ValueError:
+                return json_response(400, {"error": "the command is not JSON"})
+        return json_response(200, self._state())
+
+    def _state(self) -> dict[str, object]:
+        behaviour = self._behaviour
+        return {
+            "latency_ms": behaviour.latency * 1000,
+            "rules": [asdict(rule) for rule in behaviour.rules],
+            "throttles": [
+                {"of": scope, "name": name, "per_second": limit.per_second, "burst": limit.burst}
+                for (scope, name), limit in behaviour.limits.items()
+            ],
+            "verdicts": dict(behaviour.counters),
+            "requests_in_ledger": self._ledger.next_seq - 1,
+            "connections": self._connections,
+        }
+
+
+def _finish_all(answers: list[tuple[Connection, bytes, Ending]]) -> None:
+    for connection, answer, ending in answers:
+        _finish(connection, answer, ending)
+
+
+def _finish(connection: Connection, answer: bytes, ending: Ending) -> None:
+    if ending is Ending.ANSWER:
+        connection.answer(answer)
+    elif ending is Ending.GARBAGE:
+        connection.answer(GARBAGE)
+    elif ending is Ending.HALF:
+        connection.answer_and_close(answer[: len(answer) // 2])
+    else:
+        connection.close()
+
+
+async def serve(
+    *,
+    port: int,
+    ledger_path: Path,
+    latency: float = 0.0,
+    ends_with_parent: bool = False,
+    ready: Callable[[int], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, or the parent's end.
+
+    Raises OSError when the port is taken or the ledger cannot be written.
+    """
+    loop = asyncio.get_running_loop()
+    simulator = Simulator(ledger_path, latency=latency)
+    with contextlib.closing(simulator):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, simulator.end)
+        if ends_with_parent:
+            _end_without(os.getppid(), simulator)
+        server = await loop.create_server(simulator.connection, HOST, port, backlog=1024)
+        ready(server.sockets[0].getsockname()[1])
+        try:
+            await simulator.ended
+        finally:
+            server.close()
+
+
+def _end_without(parent: int, simulator: Simulator) -> None:
+    """Look every half second whether the parent process is still there."""
+    if os.getppid() != parent:
+        simulator.end()
+    else:
+        loop = asyncio.get_running_loop()
+        loop.call_later(PARENT_CHECK_SECONDS, _end_without, parent, simulator)

@@ -1,0 +1,180 @@
+"""The simulator's own memory: an append-only file of what it received and what became of it.
+
+Two JSON lines a request, tied by `seq`: what came, and the verdict. `took` says whether the provider
+sends the message on, whatever it answers. The lines are written before the answer leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quoted
+from pathlib import Path
+from typing import Any
+
+_LINES_OF_ONE = 256 * 1024  # more than any two lines take
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message as a provider received it."""
+
+    provider: str
+    account: str
+    from_value: str
+    to: str
+    text: str
+    ref: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerEntry:
+    seq: int
+    received_at: float  # seconds of the real Unix clock
+    submission: Submission
+    verdict: str = ""  # empty: cut off before it was answered
+    took: bool = False
+    provider_ref: str = ""
+
+
+class Ledger:
+    """Opens or goes on with the file. `note` gathers, `flush` writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._offsets = array("Q")  # where the entry with seq 1, 2, 3 ... starts
+        self._by_recipient: dict[str, list[int]] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+        self._size = os.fstat(self._file).st_size
+        self._gathered: list[str] = []
+        self._last_recipient = ""
+        self._read_back(path)
+
+    @property
+    def next_seq(self) -> int:
+        return len(self._offsets) + 1
+
+    def note(
+        self, submission: Submission, *, verdict: str, took: bool, provider_ref: str
+    ) -> LedgerEntry:
+        seq, now = self.next_seq, time.time()
+        lines = _lines(seq, now, submission, verdict, took, provider_ref)
+        self._gathered.append(lines)
+        self._offsets.append(self._size)
+        self._size += len(lines)
+        if took:
+            self._by_recipient.setdefault(submission.to, []).append(seq)
+        return LedgerEntry(
+            seq=seq,
+            received_at=now,
+            submission=submission,
+            verdict=verdict,
+            took=took,
+            provider_ref=provider_ref,
+        )
+
+    def flush(self) -> None:
+        """Raises OSError when not everything could be written: then nothing may be answered."""
+        if not self._gathered:
+            return
+        data = memoryview("".join(self._gathered).encode("ascii"))
+        self._gathered.clear()
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def entry(self, seq: int) -> LedgerEntry | None:
+        if not 1 <= seq <= len(self._offsets):
+            return None
+        self.flush()
+        lines = os.pread(self._file, _LINES_OF_ONE, self._offsets[seq - 1]).split(b"\n", 2)
+        return next(iter(_entries(lines[:2])), None)
+
+    def taken_for(self, recipient: str) -> list[LedgerEntry]:
+        found = (self.entry(seq) for seq in self._by_recipient.get(recipient, ()))
+        return [entry for entry in found if entry is not None]
+
+    def close(self) -> None:
+        self.flush()
+        os.close(self._file)
+
+    def _read_back(self, path: Path) -> None:
+        """Take up the index again; a last line that was cut off is closed, never removed."""
+        offset, last = 0, b"\n"
+        with path.open("rb") as lines:
+            for last in lines:
+                self._index(last, offset)
+                offset += len(last)
+        if not last.endswith(b"\n"):
+            self._size += os.write(self._file, b"\n")
+
+    def _index(self, line: bytes, offset: int) -> None:
+        plain = _plain(line)
+        if "received_at" in plain:
+            # Entries that were never finished keep their number: the file is counted, not trusted.
+            self._offsets.extend([offset] * (plain["seq"] - len(self._offsets)))
+            self._last_recipient = plain["to"]
+        elif plain.get("took"):
+            self._by_recipient.setdefault(self._last_recipient, []).append(plain["seq"])
+
+
+def read_ledger(path: Path) -> Iterator[LedgerEntry]:
+    with path.open("rb") as lines:
+        yield from _entries(lines)
+
+
+def _entries(lines: Iterable[bytes]) -> Iterator[LedgerEntry]:
+    received: dict[str, Any] = {}
+    for line in lines:
+        plain = _plain(line)
+        if "received_at" in plain:
+            if received:
+                yield _entry(received, {})
+            received = plain
+        elif received and plain.get("seq") == received["seq"]:
+            yield _entry(received, plain)
+            received = {}
+    if received:
+        yield _entry(received, {})
+
+
+def _plain(line: bytes) -> dict[str, Any]:
+    """The line as a dictionary; an empty one for a line that was cut off."""
+    try:
+        plain = json.loads(line)
+    except ValueError:
+        return {}
+    return plain if isinstance(plain, dict) else {}
+
+
+def _entry(received: dict[str, Any], verdict: dict[str, Any]) -> LedgerEntry:
+    return LedgerEntry(
+        seq=received["seq"],
+        received_at=received["received_at"],
+        submission=Submission(
+            received["provider"],
+            received["account"],
+            received["from"],
+            received["to"],
+            received["text"],
+            received["ref"],
+        ),
+        verdict=verdict.get("verdict", ""),
+        took=verdict.get("took", False),
+        provider_ref=verdict.get("provider_ref", ""),
+    )
+
+
+def _lines(
+    seq: int, at: float, sent: Submission, verdict: str, took: bool, provider_ref: str
+) -> str:
+    return (
+        f'{{"seq":{seq},"received_at":{at:.6f},"provider":{quoted(sent.provider)},'
+        f'"account":{quoted(sent.account)},"from":{quoted(sent.from_value)},'
+        f'"to":{quoted(sent.to)},"text":{quoted(sent.text)},"ref":{quoted(sent.ref)}}}\n'
+        f'{{"seq":{seq},"verdict":{quoted(verdict)},"took":{"true" if took else "false"},'
+        f'"provider_ref":{quoted(provider_ref)}}}\n'
+    )
