@@ -7,8 +7,7 @@ import os
 import sys
 
 
-def main() -> int:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+def run() -> int:
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line
@@ -21,8 +20,6 @@ def main() -> int:
         return fail(f"A setting is wrong. {error}")
     except OperationalError as error:
         return fail(f"The database cannot be used. {error}")
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 
@@ -35,6 +32,14 @@ def fail(reason: str) -> int:
             " and sets them.\n"
         )
     return 1
+
+
+def main() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    try:
+        return run()
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class Page(ModelAdmin):
     show_full_result_count = False
 
     def formfield_for_dbfield(
-        self, db_field: Field[Any, Any], request: HttpRequest | None, **kwargs: Any
+        self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
         if isinstance(db_field, URLField):
             kwargs.setdefault("assume_scheme", "https")

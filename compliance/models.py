@@ -42,7 +42,7 @@ class Person(models.Model):
     opted_out_at = models.DateTimeField(null=True, blank=True)
     opt_out_event_id = models.BigIntegerField(null=True, blank=True, editable=False)
     held_at = models.DateTimeField(null=True, blank=True)
-    held_reason = models.CharField(max_length=40, blank=True)
+    held_reason = models.CharField(max_length=40, blank=True, db_default="")
     undeliverable_at = models.DateTimeField(null=True, blank=True)
     sunset_at = models.DateTimeField(null=True, blank=True)
     recent = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))

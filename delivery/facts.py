@@ -6,6 +6,7 @@ decides nothing. Sets of places never change, so their zones are kept for the pr
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -222,7 +223,7 @@ def _persons(rows: Rows, now: datetime) -> dict[int, PersonFacts]:
             held=row[9],
             undeliverable=row[10],
             inbound_waits=row[11],
-            recent=[(entry[0], entry[1], entry[2], entry[3]) for entry in row[7] if entry[0] > oldest],
+            recent=[tuple(entry) for entry in json.loads(row[7]) if entry[0] > oldest],
         )
         for row in rows
     }

@@ -60,9 +60,9 @@ local now = clock[1] + clock[2] / 1e6
 local function spend(bucket, segments, is_reply)
   local before = bucket.tokens
   bucket.tokens = math.min(bucket.burst, before - segments)
-  if is_reply or bucket.tokens + TINY >= 1 then
+  if is_reply then
     bucket.owed = 0
-  elseif before + TINY >= 1 and bucket.spare > 0 then
+  elseif before + TINY >= 1 and bucket.tokens + TINY < 1 then
     bucket.owed = 1
   end
 end
@@ -191,8 +191,8 @@ class Granted:
     `rows` and `waits` are in the order of the wants. A wait is the seconds until one message can be
     granted, at most a minute; it is 0 where rows were granted, and where the number has tokens but
     this call has given out a second's worth of them. `behind`: the database has forgotten what it
-    had committed; claim nothing until a person confirms it. `trouble`: why there was no answer;
-    hand in `Returned.debts()` again.
+    had committed; claim nothing until a person confirms it (what was returned was not taken in).
+    `trouble`: why there was no answer; hand in `Returned.debts()` again.
     """
 
     rows: tuple[int, ...]
@@ -226,18 +226,17 @@ def grant(
     must read the database anew, outside a snapshot: it is asked again where the first reading was
     behind, for another worker may have committed and called since. What it raises is passed on.
     """
-    mark = read_mark()
-    try:
-        answer = _ask(redis, installation, _call(wants, limits, returned, mark))
-        if answer[0]:
-            mark = read_mark()
-            answer = _ask(redis, installation, _call(wants, limits, returned, mark))
-    except (RedisError, OSError) as error:
-        logger.warning("no tokens: redis did not answer", extra={"error": type(error).__name__})
-        return _nothing(wants, wait=WAIT_AFTER_TROUBLE, trouble=type(error).__name__)
-    if answer[0]:
-        return _nothing(wants, wait=LONGEST_WAIT, behind=True)
-    return Granted(tuple(answer[1::2]), tuple(ms / 1000 for ms in answer[2::2]))
+    for _ in range(2):
+        call = _call(wants, limits, returned, read_mark())
+        try:
+            behind, *numbers = _ask(redis, installation, call)
+        except (RedisError, OSError) as error:
+            trouble = type(error).__name__
+            logger.warning("no tokens: redis did not answer", extra={"error": trouble})
+            return _nothing(wants, wait=WAIT_AFTER_TROUBLE, trouble=trouble)
+        if not behind:
+            return Granted(tuple(numbers[::2]), tuple(ms / 1000 for ms in numbers[1::2]))
+    return _nothing(wants, wait=LONGEST_WAIT, behind=True)
 
 
 def stored_mark(redis: Redis, installation: str) -> Mark | None:

@@ -1,7 +1,7 @@
 """The simulator's own memory: an append-only file of what it received and what became of it.
 
-Two JSON lines a request, tied by `seq`: what came, and the verdict. `took` says whether the provider
-sends the message on, whatever it answers. The lines are written before the answer leaves.
+Two JSON lines a request, tied by `seq`: what came, and the verdict. `took` says whether the message
+goes on its way, whatever was answered. The lines are written before the answer leaves.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._offsets = array("Q")  # where the entry with seq 1, 2, 3 ... starts
-        self._by_recipient: dict[str, list[int]] = {}
+        self._by_recipient: dict[str, tuple[int, ...]] = {}  # the seqs of what was taken
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         self._size = os.fstat(self._file).st_size
@@ -67,7 +67,7 @@ class Ledger:
         self._offsets.append(self._size)
         self._size += len(lines)
         if took:
-            self._by_recipient.setdefault(submission.to, []).append(seq)
+            self._remember(submission.to, seq)
         return LedgerEntry(
             seq=seq,
             received_at=now,
@@ -118,7 +118,10 @@ class Ledger:
             self._offsets.extend([offset] * (plain["seq"] - len(self._offsets)))
             self._last_recipient = plain["to"]
         elif plain.get("took"):
-            self._by_recipient.setdefault(self._last_recipient, []).append(plain["seq"])
+            self._remember(self._last_recipient, plain["seq"])
+
+    def _remember(self, recipient: str, seq: int) -> None:
+        self._by_recipient[recipient] = (*self._by_recipient.get(recipient, ()), seq)
 
 
 def read_ledger(path: Path) -> Iterator[LedgerEntry]:

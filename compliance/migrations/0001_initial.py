@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                 ("opted_out_at", models.DateTimeField(blank=True, null=True)),
                 ("opt_out_event_id", models.BigIntegerField(blank=True, editable=False, null=True)),
                 ("held_at", models.DateTimeField(blank=True, null=True)),
-                ("held_reason", models.CharField(blank=True, max_length=40)),
+                ("held_reason", models.CharField(blank=True, db_default="", max_length=40)),
                 ("undeliverable_at", models.DateTimeField(blank=True, null=True)),
                 ("sunset_at", models.DateTimeField(blank=True, null=True)),
                 (

@@ -60,15 +60,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`trouble` says why a check could not be carried out, which is a problem as well."""
+    """What the probes of a check found; a probe that could not be carried out is a problem too."""
 
     check: Check
     found: tuple[Found, ...]
-    trouble: str = ""
 
     @property
     def problems(self) -> int:
-        return sum(found.total for found in self.found) + bool(self.trouble)
+        return sum(found.total for found in self.found)
 
 
 def sql(says: str, query: str) -> Probe:
@@ -105,7 +104,7 @@ def some(says: str, problems: Iterable[Ids], scope: Scope) -> Found:
 def run(checks: Sequence[Check], scope: Scope) -> Iterator[Result]:
     """Carry the checks out one by one; each result comes as soon as it is there."""
     for check in checks:
-        yield _carry_out(check, scope)
+        yield Result(check, tuple(_ask(probe, scope) for probe in check.probes))
 
 
 def installation_now() -> datetime:
@@ -127,19 +126,17 @@ def begin_read_only(statement_seconds: int) -> None:
         )
 
 
-def _carry_out(check: Check, scope: Scope) -> Result:
-    found = []
-    for probe in check.probes:
-        try:
-            with transaction.atomic():  # a savepoint: what one probe breaks, the next ones survive
-                found.append(probe(scope))
-        except CannotCheck as error:
-            return Result(check, tuple(found), str(error))
-        except DatabaseError as error:
-            if connection.connection is None or connection.connection.closed:
-                raise
-            return Result(check, tuple(found), _reason(error))
-    return Result(check, tuple(found))
+def _ask(probe: Probe, scope: Scope) -> Found:
+    """Under a savepoint: what one probe breaks, the next ones survive."""
+    try:
+        with transaction.atomic():
+            return probe(scope)
+    except CannotCheck as error:
+        return Found(f"cannot be checked: {error}", 1)
+    except DatabaseError as error:
+        if connection.connection is None or connection.connection.closed:
+            raise
+        return Found(f"cannot be checked: {_reason(error)}", 1)
 
 
 def _reason(error: DatabaseError) -> str:

@@ -54,8 +54,9 @@ class Bench:
 
     def fill(self, **limits):
         """Let every bucket of these limits start and become full."""
-        self.grant(want(rows=0, lane=1), want(rows=0, lane=2), **limits)
-        self.wait(10_000)
+        for _ in range(2):
+            self.grant(want(rows=0, lane=1), want(rows=0, lane=2), **limits)
+            self.wait(10_000)
 
     def bucket_keys(self):
         return self.redis.keys(f"sendonce:{{{self.installation}}}:*:lane:*")
@@ -73,13 +74,9 @@ def want(rows=1000, *, lane=1, segments=1, reply=False):
     )
 
 
-def url_of(db=0):
-    return f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{db}"
-
-
 @pytest.fixture
 def redis():
-    with contextlib.closing(rates.connect(url_of())) as client:
+    with contextlib.closing(rates.connect(os.environ["REDIS_URL"])) as client:
         yield client
 
 
@@ -285,7 +282,7 @@ class TestReturned:
         assert returned.debts() == rates.Returned(lanes={2: -3}, accounts={1: -3})
 
 
-class TestForgetting:
+class TestKeeping:
     def test_a_bucket_lives_for_an_idle_hour(self, frozen):
         frozen.grant(want())
         (key,) = frozen.bucket_keys()
@@ -296,20 +293,12 @@ class TestForgetting:
         (key,) = frozen.bucket_keys()
         assert frozen.redis.pttl(key) > 9_990_000
 
-    def test_a_flush_grants_nothing_at_once(self):
-        with contextlib.closing(rates.connect(url_of(db=13))) as redis:
-            bench = Bench(redis)
-            bench.grant(want(), lane=1e9)
-            assert bench.rows(want(), lane=1e9) == (1000,)
-            redis.flushdb()
-            assert bench.rows(want(), lane=1e9) == (0,)
-
 
 def test_two_clients_at_once_get_no_more_than_the_limit_and_the_burst(bench):
     got, per_second, started = [], 200.0, time.monotonic()
 
     def hammer():
-        with contextlib.closing(rates.connect(url_of())) as client:
+        with contextlib.closing(rates.connect(os.environ["REDIS_URL"])) as client:
             mine = Bench(client)
             mine.installation = bench.installation
             while time.monotonic() < started + 1 or not got:
@@ -419,8 +408,26 @@ def server(tmp_path):
     server.stop()
 
 
-class TestAnotherHistory:
-    def test_after_a_restart_from_its_file_all_buckets_start_empty(self, server):
+class TestAServerThatForgets:
+    def test_grants_nothing_at_once_after_a_flush(self, server):
+        bench = Bench(server.redis)
+        bench.grant(want(), lane=1e9)
+        assert bench.rows(want(), lane=1e9) == (1000,)
+        server.redis.flushall()
+        assert bench.rows(want(), lane=1e9) == (0,)
+
+    def test_takes_the_mark_anew_after_a_flush(self, server):
+        bench = Bench(server.redis)
+        bench.grant(mark=rates.Mark(10, 20))
+        server.redis.flushall()
+        assert not bench.grant(mark=rates.Mark(9, 19)).behind
+        assert rates.stored_mark(server.redis, bench.installation) == rates.Mark(9, 19)
+
+    @pytest.mark.parametrize("line", ["master_replid:(", "no_such_line:("], ids=["told", "hidden"])
+    def test_starts_with_empty_buckets_after_a_restart_from_its_file(
+        self, server, monkeypatch, line
+    ):
+        monkeypatch.setattr(rates, "GRANT", rates.GRANT.replace("master_replid:(", line))
         bench = Bench(server.redis)
         bench.grant(want(), lane=1e9)
         assert bench.rows(want(), lane=1e9) == (1000,)
@@ -430,7 +437,7 @@ class TestAnotherHistory:
         assert len(bench.bucket_keys()) == 1
         assert bench.rows(want(), lane=1e9) == (0,)
 
-    def test_after_a_promotion_all_buckets_start_empty(self, server):
+    def test_starts_with_empty_buckets_after_a_promotion(self, server):
         bench = Bench(server.redis)
         bench.grant(want(), lane=1e9)
         assert bench.rows(want(), lane=1e9) == (1000,)
@@ -438,7 +445,7 @@ class TestAnotherHistory:
         server.redis.replicaof("NO", "ONE")
         assert bench.rows(want(), lane=1e9) == (0,)
 
-    def test_a_server_that_only_copies_another_grants_nothing(self, server):
+    def test_grants_nothing_while_it_only_copies_another(self, server):
         bench = Bench(server.redis)
         bench.grant(want(), lane=1e9)
         server.redis.replicaof("127.0.0.1", 1)
@@ -531,6 +538,11 @@ class TestBreaker:
             breaker.answered(1)
         assert breaker.room(1, 500, now=100.0) == 500
 
+    def test_does_not_rest_an_account_after_two_in_a_row(self, breaker):
+        breaker.refused(1, now=100.0)
+        breaker.refused(1, now=100.0)
+        assert breaker.room(1, 500, now=100.0) == 500
+
     def test_rests_an_account_after_three_in_a_row(self, breaker):
         self.rest(breaker)
         assert breaker.room(1, 500, now=100.9) == 0
@@ -606,6 +618,7 @@ class TestBreaker:
         self.rest(breaker)
         breaker.room(1, 1, now=101.0)
         assert breaker.room(1, 1, now=130.9) == 0
+        assert breaker.rest_left(1, now=130.5) == 0.5
         assert breaker.room(1, 1, now=131.0) == 1
 
     def test_gives_back_a_probe_that_was_not_made(self, breaker):

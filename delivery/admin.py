@@ -1,0 +1,128 @@
+"""The rows of a message's walk, to look at; nothing here is changed by hand."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest
+
+from brands.admin import ReadOnly, Rows, SetOrNot, lines
+from brands.paging import BigTable, Inline, Page
+from compliance.admin import ByAddress
+from delivery.models import Attempt, CapCounter, Due, Inbound, Message, WebhookEvent
+
+# A message's attempts have two partial indexes and no whole one: both must be named.
+EITHER_INDEX = Q(is_not_sent=False) | Q(is_not_sent=True)
+
+
+class AppliedFilter(SetOrNot):
+    title = "applied"
+    parameter_name = "applied_at"
+    words = ("Applied", "Waiting")
+
+
+class AttemptInline(ReadOnly, Inline):
+    model = Attempt
+    fields = ("account", "number", "outcome", "code", "segments", "intent_at", "answered_at")
+    readonly_fields = fields
+    ordering = ("id",)
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> Rows:
+        rows = super().get_queryset(request).filter(EITHER_INDEX)
+        return rows.select_related("account", "number")
+
+
+@admin.register(Message)
+class MessageAdmin(ByAddress, ReadOnly, BigTable):
+    list_display = ("id", "kind", "brand", "campaign", "slot", "status", "reason", "expires_at")
+    list_filter = ("status", "kind", "brand")
+    search_fields = ("person__phone__exact", "person__email__exact")
+    list_select_related = ("brand", "campaign", "slot")
+    fieldsets = (
+        (None, {"fields": ("status", "reason", "kind", "created_at", "expires_at")}),
+        ("Who to whom", {"fields": ("brand", "campaign", "slot", "lead", "person", "link")}),
+        ("Asked for by", {"fields": ("idempotency_key", "inbound", "reply_kind")}),
+    )
+    inlines = (AttemptInline,)
+
+
+@admin.register(Due)
+class DueAdmin(ReadOnly, BigTable):
+    list_display = (
+        *("message_id", "brand", "campaign", "lane", "priority", "not_before", "expires_at"),
+        *("tries", "strikes", "reason"),
+    )
+    list_filter = ("brand", "reason")
+    search_fields = ("message_id__exact",)
+    search_help_text = "The number of a message"
+    list_select_related = ("brand", "campaign", "lane")
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnly, BigTable):
+    list_display = (
+        *("id", "message_id", "account", "number", "outcome", "code", "segments"),
+        *("intent_at", "answered_at"),
+    )
+    list_filter = ("outcome",)
+    search_fields = ("ref__exact",)
+    search_help_text = "Our reference of an attempt"
+    list_select_related = ("account", "number")
+    fieldsets = (
+        (None, {"fields": ("message", "account", "number", "text", "segments", "brand_day")}),
+        ("The hand-over", {"fields": ("intent_at", "sender", "ref", "request_ref")}),
+        (
+            "The answer",
+            {
+                "fields": (
+                    *("answered_at", "outcome", "code", "error_class", "fault"),
+                    "provider_refs_read",
+                )
+            },
+        ),
+        ("The report", {"fields": ("reported_at", "report_status", "report_code")}),
+    )
+    readonly_fields = ("provider_refs_read",)
+
+    @admin.display(description="The provider's references")
+    def provider_refs_read(self, attempt: Attempt) -> str:
+        return lines(attempt.provider_refs)
+
+
+@admin.register(Inbound)
+class InboundAdmin(ByAddress, ReadOnly, BigTable):
+    list_display = ("id", "received_at", "from_value", "to_value", "text", "label", "applied_at")
+    list_filter = (AppliedFilter, "brand")
+    search_fields = ("person__phone__exact",)
+    fieldsets = (
+        (None, {"fields": ("received_at", "from_value", "to_value", "text")}),
+        ("How it was read", {"fields": ("label", "person", "brand", "applied_at")}),
+        ("Where it came from", {"fields": ("account", "number", "provider_ref", "raw_read")}),
+    )
+    readonly_fields = ("raw_read",)
+
+    @admin.display(description="As it came")
+    def raw_read(self, inbound: Inbound) -> str:
+        return lines(inbound.raw)
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(ReadOnly, BigTable):
+    list_display = ("id", "account", "received_at", "applied_at", "result")
+    list_filter = (AppliedFilter, "account")
+    list_select_related = ("account",)
+    fields = ("account", "dedupe_key", "received_at", "applied_at", "result", "raw_read")
+    readonly_fields = ("raw_read",)
+
+    @admin.display(description="As it came")
+    def raw_read(self, event: WebhookEvent) -> str:
+        return lines(event.raw)
+
+
+@admin.register(CapCounter)
+class CapCounterAdmin(ReadOnly, Page):
+    list_display = ("key", "used")
+    search_fields = ("key__startswith",)
+    search_help_text = "The beginning of a key"
+    ordering = ("key",)

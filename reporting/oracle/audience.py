@@ -1,0 +1,124 @@
+"""O4: everybody a slot was meant for has a message, or is counted among the suppressed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+
+from reporting.oracle.checks import CannotCheck, Check, Found, Ids, Scope, some, sql
+
+EARLIEST_ON_EARTH = timedelta(hours=14)  # UTC+14: local times come first there
+
+# One row for each entry of a closed slot's list: was it planned through, has its lead a message?
+# A missing set of places is 0 on both sides, so that the join stays a hash join.
+ENTRIES = """
+    SELECT s.id AS slot_id, e.id AS entry_id, e.places_id, e.added_at, m.id AS message_id,
+           m.created_at, l.status = 'active' AS is_active,
+           coalesce(e.id <= p.through_entry_id, false) AS is_considered
+    FROM campaigns_slot s
+    JOIN campaigns_campaign c ON c.id = s.campaign_id
+    JOIN leads_listentry e ON e.lead_list_id = c.lead_list_id
+    JOIN leads_lead l ON l.id = e.lead_id
+    LEFT JOIN delivery_planned p
+           ON p.slot_id = s.id AND coalesce(p.places_id, 0) = coalesce(e.places_id, 0)
+    LEFT JOIN delivery_message m ON m.slot_id = s.id AND m.lead_id = e.lead_id
+    WHERE s.state = 'closed' AND coalesce(s.closed_at >= %(since)s, true)
+"""
+
+# Entries come and go after a slot was planned, so each side is held against what can still be seen:
+# nobody considered may be without a message and uncounted, nobody may be counted who never was there.
+SUMS = f"""
+    SELECT slot_id, suppressed,
+           count(*) FILTER (WHERE is_considered AND message_id IS NULL AND is_active) AS left_out,
+           count(*) FILTER (WHERE message_id IS NULL) AS without_message
+    FROM ({ENTRIES}) entries
+    JOIN LATERAL (
+        SELECT coalesce(sum(value::bigint), 0)::bigint AS suppressed
+        FROM campaigns_slot s, jsonb_each_text(s.suppressed) WHERE s.id = slot_id
+    ) counted ON true
+    GROUP BY slot_id, suppressed
+"""
+
+DOES_NOT_ADD_UP = f"""
+    SELECT slot_id AS slot, without_message, left_out, suppressed
+    FROM ({SUMS}) sums WHERE left_out > suppressed OR suppressed > without_message
+"""
+
+BEYOND_PROGRESS = f"""
+    SELECT slot_id AS slot, message_id AS message, entry_id AS entry
+    FROM ({ENTRIES}) entries
+    WHERE message_id IS NOT NULL AND NOT is_considered AND added_at < created_at
+"""
+
+NOT_REACHED = f"""
+    SELECT slot_id, places_id, min(entry_id), min(added_at), zones, local_date, local_time, started_at
+    FROM ({ENTRIES}) entries
+    JOIN campaigns_slot s ON s.id = slot_id
+    JOIN campaigns_campaign c ON c.id = s.campaign_id
+    JOIN brands_brand b ON b.id = c.brand_id
+    LEFT JOIN compliance_places pl ON pl.id = places_id
+    WHERE NOT is_considered AND message_id IS NULL AND is_active
+      AND c.paused_at IS NULL AND b.paused_at IS NULL
+    GROUP BY slot_id, places_id, zones, local_date, local_time, started_at
+"""
+
+TWICE_IN_A_SLOT = """
+    SELECT slot_id AS slot, person_id AS person, count(*) AS messages
+    FROM delivery_message WHERE slot_id IS NOT NULL
+    GROUP BY slot_id, person_id HAVING count(*) > 1
+"""
+
+STILL_OPEN = """
+    SELECT m.id AS message, m.slot_id AS slot, m.status
+    FROM delivery_message m JOIN campaigns_slot s ON s.id = m.slot_id
+    WHERE s.state = 'closed' AND m.status IN ('planned', 'sending')
+"""
+
+NO_STATE = """
+    SELECT id AS message, status FROM delivery_message
+    WHERE status NOT IN ('planned', 'sending', 'accepted', 'sent', 'delivered', 'undelivered',
+                         'failed', 'no_report', 'unknown', 'not_found', 'rejected', 'refused',
+                         'expired', 'cancelled', 'dead')
+"""
+
+
+def parts_never_planned(scope: Scope) -> Found:
+    """Parts of a list that were there before their slot came due, and were never planned for."""
+    return some("part of the list was never planned for", _not_reached(scope), scope)
+
+
+def _not_reached(scope: Scope) -> Iterator[Ids]:
+    with connection.cursor() as cursor:
+        cursor.execute(NOT_REACHED, {"since": scope.since})
+        groups = cursor.fetchall()
+    for slot, places, entry, added_at, zones, on, at, started_at in groups:
+        due = _due(on, at, zones or [])
+        if started_at is not None and max(added_at, started_at) < due:
+            yield {"slot": slot, "places": places or 0, "first_entry": entry}
+
+
+def _due(on: date, at: time, zones: list[str]) -> datetime:
+    """The latest of the local instants; for people without a zone the earliest there can be."""
+    if not zones:
+        return datetime.combine(on, at, tzinfo=ZoneInfo("UTC")) - EARLIEST_ON_EARTH
+    try:
+        return max(datetime.combine(on, at, tzinfo=ZoneInfo(zone)) for zone in zones)
+    except (ValueError, KeyError, OSError) as error:  # an unknown name is a KeyError
+        raise CannotCheck("a zone of a set of places cannot be read") from error
+
+
+O4 = Check(
+    "O4",
+    "the audience of a slot is the sum of its messages' states",
+    (
+        sql("people on the list, messages and suppressed do not add up", DOES_NOT_ADD_UP),
+        parts_never_planned,
+        sql("a message beyond what its slot's progress says", BEYOND_PROGRESS),
+        sql("a person has two messages of one slot", TWICE_IN_A_SLOT),
+        sql("a closed slot has a message that is not at an end", STILL_OPEN),
+        sql("a message in a state that nobody counts", NO_STATE),
+    ),
+)

@@ -1,0 +1,132 @@
+"""O7: daily caps and person limits, worked out again from the attempts; and the cap counters.
+
+An attempt counts from its intent on, unless nothing left or the provider refused it. Replies count
+on nothing, but for more-jobs answers, which count on the caps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+
+from reporting.oracle.checks import CannotCheck, Check, Found, Ids, Scope, some, sql
+
+COUNTS = "a.outcome IN ('', 'accepted', 'unknown')"
+ON_CAPS = "(m.kind <> 'reply' OR m.reply_kind = 'more-jobs')"
+TOLERANCE = "interval '1 second'"  # times may have been stored as whole seconds
+
+BRAND_CAPS = f"""
+    SELECT m.brand_id AS brand, a.brand_day AS day, count(*) AS messages, b.daily_cap AS cap
+    FROM delivery_attempt a
+    JOIN delivery_message m ON m.id = a.message_id
+    JOIN brands_brand b ON b.id = m.brand_id
+    WHERE {COUNTS} AND {ON_CAPS} AND a.brand_day >= %(since)s::date
+    GROUP BY m.brand_id, a.brand_day, b.daily_cap HAVING count(*) > b.daily_cap
+"""
+
+CAMPAIGN_CAPS = f"""
+    SELECT m.campaign_id AS campaign, a.brand_day AS day, count(*) AS messages, c.daily_cap AS cap
+    FROM delivery_attempt a
+    JOIN delivery_message m ON m.id = a.message_id
+    JOIN campaigns_campaign c ON c.id = m.campaign_id
+    WHERE {COUNTS} AND {ON_CAPS} AND a.brand_day >= %(since)s::date
+    GROUP BY m.campaign_id, a.brand_day, c.daily_cap HAVING count(*) > c.daily_cap
+"""
+
+SENT_TO_PERSONS = f"""
+    SELECT m.person_id, a.message_id, a.intent_at, a.intent_at - {{before}} AS pause
+    FROM delivery_attempt a
+    JOIN delivery_message m ON m.id = a.message_id
+    CROSS JOIN brands_installation i
+    WHERE {COUNTS} AND m.kind <> 'reply' AND a.intent_at >= %(since)s::timestamptz - interval '7 days'
+    WINDOW sends AS (PARTITION BY m.person_id ORDER BY a.intent_at, a.id)
+"""
+
+
+def _within(limit: str, span: str) -> str:
+    """Sends that came less than `span` after the one that is `limit` sends before them."""
+    sent = SENT_TO_PERSONS.format(before=f"lag(a.intent_at, {limit}) OVER sends")
+    return f"""
+        SELECT message_id AS message, person_id AS person
+        FROM ({sent}) sent CROSS JOIN brands_installation i
+        WHERE pause + {TOLERANCE} < {span} AND intent_at >= %(since)s
+    """
+
+
+PER_DAY = _within("i.persons_per_day::int", "interval '24 hours'")
+PER_WEEK = _within("i.persons_per_week::int", "interval '7 days'")
+GAP = _within("1", "make_interval(mins => i.person_gap_minutes)")
+
+DAYS = f"""
+    SELECT m.brand_id, b.zone, a.brand_day, min(a.intent_at), max(a.intent_at)
+    FROM delivery_attempt a
+    JOIN delivery_message m ON m.id = a.message_id
+    JOIN brands_brand b ON b.id = m.brand_id
+    WHERE {ON_CAPS} AND a.intent_at >= %(since)s
+    GROUP BY m.brand_id, b.zone, a.brand_day
+"""
+
+COUNTERS = f"""
+    WITH counted AS (
+        SELECT m.brand_id, m.campaign_id, a.brand_day, count(*) AS messages
+        FROM delivery_attempt a JOIN delivery_message m ON m.id = a.message_id
+        WHERE {COUNTS} AND {ON_CAPS} AND a.brand_day > %(since)s::date
+        GROUP BY m.brand_id, m.campaign_id, a.brand_day
+    ), recount AS (
+        SELECT 'brand:' || brand_id || ':' || to_char(brand_day, 'YYYY-MM-DD') AS key,
+               sum(messages)::bigint AS messages
+        FROM counted GROUP BY 1
+        UNION ALL
+        SELECT 'campaign:' || campaign_id || ':' || to_char(brand_day, 'YYYY-MM-DD'),
+               sum(messages)::bigint
+        FROM counted WHERE campaign_id IS NOT NULL GROUP BY 1
+    ), kept AS (
+        SELECT key, used FROM delivery_capcounter
+        WHERE key ~ '^(brand|campaign):[0-9]+:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$'
+          AND right(key, 10) > to_char(%(since)s::date, 'YYYY-MM-DD')
+    )
+    SELECT key AS counter, coalesce(kept.used, 0) AS used, coalesce(recount.messages, 0) AS recounted
+    FROM kept FULL JOIN recount USING (key)
+    WHERE coalesce(kept.used, 0) <> coalesce(recount.messages, 0)
+"""
+
+counters_recounted = sql("a cap's counter is not what a recount gives", COUNTERS)
+
+
+def counted_on_another_day(scope: Scope) -> Found:
+    """Attempts that were counted on another day than the brand's own day of their intent."""
+    return some("counted on another day than the brand's own", _other_days(scope), scope)
+
+
+def _other_days(scope: Scope) -> Iterator[Ids]:
+    with connection.cursor() as cursor:
+        cursor.execute(DAYS, {"since": scope.since})
+        groups = cursor.fetchall()
+    for brand, zone, day, first, last in groups:
+        begins, ends = _day(day, zone), _day(day + timedelta(days=1), zone)
+        if not begins <= first <= last < ends:
+            yield {"brand": brand, "day": str(day)}
+
+
+def _day(day: date, zone: str) -> datetime:
+    try:
+        return datetime.combine(day, time(0), tzinfo=ZoneInfo(zone))
+    except (ValueError, KeyError, OSError) as error:  # an unknown name is a KeyError
+        raise CannotCheck("a brand's zone cannot be read") from error
+
+
+O7 = Check(
+    "O7",
+    "no daily cap and no limit of a person was exceeded",
+    (
+        sql("a brand's daily cap was exceeded", BRAND_CAPS),
+        sql("a campaign's daily cap was exceeded", CAMPAIGN_CAPS),
+        sql("more to a person in 24 hours than allowed", PER_DAY),
+        sql("more to a person in 7 days than allowed", PER_WEEK),
+        sql("too soon after the last one to the same person", GAP),
+        counted_on_another_day,
+    ),
+)
