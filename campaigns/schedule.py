@@ -73,9 +73,8 @@ def expires_at(
     """
     end = due + window
     opening = hours.next_opening(due, zones)
-    if opening is None or opening >= end:
-        return end
-    return min(end, hours.closing(opening, zones) or end)
+    close = hours.closing(opening, zones) if opening else None
+    return min(end, close or end)
 
 
 def planning_opens_at(due: datetime) -> datetime:

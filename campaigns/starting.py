@@ -67,7 +67,9 @@ def route_of(campaign: Campaign) -> Route:
             brand=campaign.brand_id, is_default=True, channel="sms", retired_at__isnull=True
         ).first()
     if route is None:
-        raise CannotStart("Route: neither list, campaign nor brand has one; choose a default route.")
+        raise CannotStart(
+            "Route: neither list, campaign nor brand has one; choose a default route."
+        )
     if not route.numbers.filter(number__retired_at__isnull=True).exists():
         raise CannotStart(f"Route: {route.name} has no sender number; add one.")
     return route

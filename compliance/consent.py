@@ -26,4 +26,4 @@ def opt_out(person_ids: Sequence[int], *, source: str, note: str = "") -> int:
         raise ValueError(f"{source} is not a source of opt-outs")
     with connection.cursor() as cursor:
         cursor.execute(OPT_OUT, [sorted(set(person_ids)), source, note])
-        return cursor.rowcount
+        return int(cursor.rowcount)

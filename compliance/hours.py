@@ -30,6 +30,7 @@ class SendingHours:
     sunday_opens: time | None = None
 
     def on(self, day: date) -> tuple[time, time] | None:
+        """When a local day opens and closes; None when it stays closed."""
         opens = self.opens
         if self.sunday_opens is not None and day.weekday() == _SUNDAY:
             opens = self.sunday_opens
@@ -105,12 +106,12 @@ def _local_day(now: datetime, zone: str) -> date:
 
 @lru_cache(maxsize=65536)
 def _window(hours: SendingHours, day: date, zone: str) -> tuple[datetime, datetime] | None:
+    """When a day opens and closes; a clock change can put the close before the opening."""
     place, allowed = load_zone(zone), hours.on(day)
     if place is None or allowed is None:
         return None
     opens, closes = allowed
-    window = opening_instant(day, opens, place), closing_instant(day, closes, place)
-    return window if window[0] < window[1] else None
+    return opening_instant(day, opens, place), closing_instant(day, closes, place)
 
 
 def _instants(day: date, wall: time, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -24,7 +24,6 @@ from compliance import hours, phones
 
 DATA = Path(__file__).parent / "data"
 _NEW_YORK = "America/New_York"
-_UNKNOWN_ZONE = "Etc/Unknown"  # the answer of phonenumbers when it has none
 
 
 class ZonesMissing(RuntimeError):
@@ -60,7 +59,7 @@ def places_for(
 
 @lru_cache(maxsize=1)
 def anywhere_in_us() -> Places:
-    """The fifty states and DC, not the territories: with Guam one hour a day would be left."""
+    """The fifty states and DC; with the territories, an hour or two a day would be left."""
     states = frozenset(row["state"] for row in _rows("state_names.csv") if row["kind"] == "state")
     zones = frozenset().union(*(_state_zones()[state] for state in states))
     return Places(zones, states, assumed=True)
@@ -111,9 +110,8 @@ def _places_of_phone(e164: str) -> Places | None:
         return _area_codes().get(code)
     number = _number(e164)
     names = phone_zones.time_zones_for_number(number) if number else ()
-    if not names or not all(hours.load_zone(name) for name in names) or _UNKNOWN_ZONE in names:
-        return None
-    return Places(frozenset(names), frozenset())
+    readable = all(hours.load_zone(name) for name in names)  # "Etc/Unknown" is no zone
+    return Places(frozenset(names), frozenset()) if names and readable else None
 
 
 def _is_from_us(e164: str) -> bool:

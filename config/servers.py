@@ -24,6 +24,7 @@ import psutil
 import psycopg
 
 from config.binaries import Trouble, account_for, can_run, public_copy, valkey_binary, wheel_folder
+from config.processes import is_over, waited
 
 HOST = "127.0.0.1"
 DATABASE = "sendonce"
@@ -78,23 +79,6 @@ def free_port() -> int:
     with contextlib.closing(socket.socket()) as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def is_over(process: psutil.Process) -> bool:
-    """Whether it has ended; a zombie has, whoever must still bury it."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def waited(until: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not until():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def write_password(file: Path) -> None:
@@ -240,7 +224,7 @@ class Postgres(Server):
         if self.account:
             for path in (fresh, given):
                 os.chown(path, self.account.uid, self.account.gid)
-        self.say(f"Making a new database in {self.data}")
+        self.say(f"Making a new database in {self.data}{self._why_there()}")
         self._initdb(fresh, given)
         given.rename(fresh / "sendonce.password")
         fresh.rename(self.data)
@@ -254,23 +238,25 @@ class Postgres(Server):
         return self._popen(command, stdin=subprocess.DEVNULL, **self._as_account())
 
     def is_ready(self, pid: int, port: int) -> bool:
-        """Its pid file says so: the pid in line 1, the state in line 8."""
-        with contextlib.suppress(FileNotFoundError, IndexError):
+        """Its pid file says so, by the pid in line 1 and the state in line 8, and it answers."""
+        with contextlib.suppress(FileNotFoundError, IndexError, psycopg.OperationalError):
             lines = (self.data / self.pid_name).read_text().splitlines()
-            return lines[0] == str(pid) and lines[7].strip() == "ready"
+            if lines[0] == str(pid) and lines[7].strip() == "ready":
+                self._connect(port, "postgres").close()
+                return True
         return False
 
     def ensure_database(self, port: int) -> None:
-        first = self.url(port).removesuffix(DATABASE) + "postgres"
-        try:
-            with psycopg.connect(first, autocommit=True, connect_timeout=10) as connection:
-                names = connection.execute("SELECT datname FROM pg_database").fetchall()
-                if (DATABASE,) not in names:
-                    connection.execute(f"CREATE DATABASE {DATABASE}")
-            with psycopg.connect(self.url(port), autocommit=True) as connection:
-                connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-        except psycopg.OperationalError as error:
-            raise Trouble(f"Postgres is up on port {port}, but: {error}") from error
+        with self._connect(port, "postgres") as connection:
+            names = connection.execute("SELECT datname FROM pg_database").fetchall()
+            if (DATABASE,) not in names:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+        with self._connect(port, DATABASE) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+
+    def _connect(self, port: int, database: str) -> psycopg.Connection:
+        url = self.url(port).removesuffix(DATABASE) + database
+        return psycopg.connect(url, autocommit=True, connect_timeout=10)
 
     def _initdb(self, fresh: Path, given: Path) -> None:
         binary = str(self._binaries() / "initdb")
@@ -282,6 +268,11 @@ class Postgres(Server):
         made = self._popen(command, stdin=subprocess.DEVNULL, **self._as_account())
         if made.wait():
             raise Trouble(f"The database could not be made, see {self.log}:\n{self._end()}")
+
+    def _why_there(self) -> str:
+        if self.data.parent == self.log.parent.parent:
+            return ""
+        return f", as {self.log.parent.parent} is closed to the account that Postgres runs as"
 
     def _as_account(self) -> dict[str, Any]:
         return self.account.popen() if self.account else {}

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from config.attend import attend, end_recorded, recorded
 from config.binaries import Trouble, postgres_folder
+from config.processes import attend, end_recorded, recorded
 from config.servers import Postgres, Say, Server, Valkey
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,10 +73,10 @@ class Services:
                 self._let_go()
                 raise
 
-    def leave(self) -> None:
-        """Stop the servers if nobody else is using them."""
+    def leave(self) -> bool:
+        """Stop the servers if nobody else is using them; return whether nobody was."""
         with self._gate():
-            self._let_go()
+            return self._let_go()
 
     def stop(self) -> list[str]:
         """Stop the servers, whoever is using them; return the names of those that were up."""
@@ -98,14 +98,14 @@ class Services:
             self.postgres.ensure_database(port)
         return server.url(port)
 
-    def _let_go(self) -> None:
+    def _let_go(self) -> bool:
         if self.hold is not None:
             os.close(self.hold)
             self.hold = None
         with locked(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
-            if alone:
-                for server in self._servers:
-                    server.stop()
+            for server in self._servers if alone else ():
+                server.stop()
+            return alone
 
     @contextlib.contextmanager
     def _gate(self) -> Iterator[None]:

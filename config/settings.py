@@ -103,7 +103,8 @@ CACHES = {
     }
 }
 RQ_QUEUES = {
-    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1} for name in ("send", "replies", "plan", "upkeep")
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1}
+    for name in ("send", "replies", "plan", "upkeep")
 }
 
 # --- sending ----------------------------------------------------------------------------------

@@ -11,8 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
 
-from django.db import connection
-
+from delivery import sql
 from delivery.states import Reason
 
 SHIFT_LOCK = 0x53484946  # held shared by every claim, exclusively by a shift of the sandbox's clock
@@ -105,9 +104,7 @@ def begin(real_now: float) -> datetime:
 
     `real_now` is `time.time()`. Returns the decision's now (UTC). Raises ClockSkew and Shifting.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(BEGIN_CLAIM, [SHIFT_LOCK])
-        *_, free, database_epoch, now = cursor.fetchone()
+    *_, free, database_epoch, now = sql.one(BEGIN_CLAIM, SHIFT_LOCK)
     if abs(database_epoch - real_now) > MOST_CLOCK_SKEW:
         raise ClockSkew(f"{database_epoch - real_now:+.0f} s")
     if not free:
@@ -118,22 +115,21 @@ def begin(real_now: float) -> datetime:
 
 def claim(grants: Sequence[Grant], *, now: datetime) -> list[Claimed]:
     """Take at most the granted rows of each lane out of the queue, oldest first."""
-    with connection.cursor() as cursor:
-        columns = [[getattr(grant, name) for grant in grants] for name in Grant.__slots__]
-        cursor.execute(CLAIM, [*columns, now, now])
-        return [Claimed(**dict(zip(COLUMNS, row, strict=True))) for row in cursor.fetchall()]
+    columns = [[getattr(grant, name) for grant in grants] for name in Grant.__slots__]
+    return [_claimed(row) for row in sql.rows(CLAIM, *columns, now, now)]
 
 
 def claim_alone(message_id: int, *, now: datetime) -> list[Claimed]:
     """Take one row that was in the hands of a worker that died."""
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM_ALONE, [message_id, now])
-        return [Claimed(**dict(zip(COLUMNS, row, strict=True))) for row in cursor.fetchall()]
+    return [_claimed(row) for row in sql.rows(CLAIM_ALONE, message_id, now)]
+
+
+def _claimed(row: sql.Row) -> Claimed:
+    return Claimed(**dict(zip(COLUMNS, row, strict=True)))
 
 
 def put_back(rows: Iterable[Claimed]) -> None:
     """Back into the queue, in one statement."""
     rows = sorted(rows, key=attrgetter("message_id"))
     if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(PUT_BACK, [[getattr(row, name) for row in rows] for name in COLUMNS])
+        sql.count(PUT_BACK, *([getattr(row, name) for row in rows] for name in COLUMNS))

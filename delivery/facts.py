@@ -16,9 +16,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
 
 from compliance.hours import SendingHours, opening_instant
+from delivery import sql
 from delivery.claims import Claimed
 from delivery.states import Kind
 from delivery.steps import (
@@ -41,6 +41,7 @@ from providers.registry import adapter
 logger = logging.getLogger(__name__)
 
 KEEP_RECENT = timedelta(days=8)
+VALUES = ("first_name", "last_name", "city", "state", "zip_code")
 
 MESSAGES = """
 SELECT m.id, m.kind, m.slot_id, m.person_id, m.link_id, k.code,
@@ -89,7 +90,7 @@ WHERE n.id = ANY(%s::bigint[])
 COUNTERS = "SELECT key, used FROM delivery_capcounter WHERE key = ANY(%s::text[])"
 PLACES = "SELECT id, zones FROM compliance_places WHERE id = ANY(%s::bigint[])"
 
-Rows = list[tuple[Any, ...]]
+Rows = list[sql.Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,9 @@ class Gathered:
 
 
 def gather(claimed: Sequence[Claimed], *, now: datetime) -> Gathered:
-    """Lock the persons and read all that the steps may know. Rows no longer planned are left out."""
+    """Lock the persons and read all that the steps may know; rows not planned are left out."""
     by_message = {row.message_id: row for row in claimed}
-    rows = _fetch(MESSAGES, list(by_message))
+    rows = sql.rows(MESSAGES, list(by_message))
     brand_ids = {row.brand_id for row in claimed}
     lane_ids = {row.lane_id for row in claimed}
     slot_ids = {slot_id for _, _, slot_id, *_ in rows if slot_id is not None}
@@ -139,19 +140,13 @@ def local_day(zone: str, now: datetime) -> tuple[date, datetime]:
     return today, opening_instant(today + timedelta(days=1), time(0), place)
 
 
-def _fetch(sql: str, *arguments: object) -> Rows:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments)
-        return list(cursor.fetchall())
-
-
 def _brands(
     ids: Collection[int], now: datetime
 ) -> tuple[dict[int, BrandFacts], dict[int, SendingHours], dict[str, int], tuple[Any, ...]]:
     """Brands, their hours, their caps by counter key, and the installation's own columns."""
     brands, hours, caps = {}, {}, {}
     installation: tuple[Any, ...] = (True, 0, 0, 0)  # no row: nothing is sent
-    for *head, brand_id, name, domain, line, paused, zone, cap, opens, closes, sunday in _fetch(
+    for *head, brand_id, name, domain, line, paused, zone, cap, opens, closes, sunday in sql.rows(
         BRANDS, list(ids)
     ):
         installation = tuple(head)
@@ -167,7 +162,7 @@ def _slots(
     ids: Collection[int], brands: dict[int, BrandFacts]
 ) -> tuple[dict[int, SlotFacts], dict[str, int]]:
     slots, caps = {}, {}
-    for slot_id, campaign_id, brand_id, paused, repeats, link, on, text, cap in _fetch(
+    for slot_id, campaign_id, brand_id, paused, repeats, link, on, text, cap in sql.rows(
         SLOTS, list(ids)
     ):
         slots[slot_id] = SlotFacts(paused, repeats, link, on, text)
@@ -177,7 +172,7 @@ def _slots(
 
 
 def _lanes(ids: Collection[int], now: datetime) -> dict[int, LaneFacts]:
-    return {row[0]: _lane(*row[1:]) for row in _fetch(LANES, now, list(ids))}
+    return {row[0]: _lane(*row[1:]) for row in sql.rows(LANES, now, list(ids))}
 
 
 def _lane(
@@ -211,7 +206,7 @@ def _access(kind: str, base_url: str, sealed: bytes, is_simulated: bool) -> Acce
 
 
 def _budget(caps: dict[str, int]) -> Budget:
-    used = dict(_fetch(COUNTERS, list(caps))) if caps else {}
+    used: dict[str, int] = dict(sql.rows(COUNTERS, list(caps))) if caps else {}
     return Budget(caps, {key: cap - used.get(key, 0) for key, cap in caps.items()})
 
 
@@ -236,7 +231,7 @@ def zones_of(places_ids: Iterable[int]) -> dict[int, tuple[str, ...]]:
     """The zones of each set of places; sets are never changed, so each is read once."""
     missing = [places_id for places_id in places_ids if places_id not in _zones]
     if missing:
-        _zones.update((places_id, tuple(zones)) for places_id, zones in _fetch(PLACES, missing))
+        _zones.update((places_id, tuple(zones)) for places_id, zones in sql.rows(PLACES, missing))
     return _zones
 
 
@@ -272,6 +267,6 @@ def _draft(row: tuple[Any, ...], claimed: Claimed, code: str) -> Draft:
         places_id=row[12],
         has_consent=bool(row[13]),
         lead_is_active=row[14],
-        values=dict(zip(("first_name", "last_name", "city", "state", "zip_code"), row[15:20])),
+        values=dict(zip(VALUES, row[15:20], strict=True)),
         code=row[5] or code,
     )

@@ -15,9 +15,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 
-from delivery import strikes
+from delivery import sql, strikes
 from delivery.claims import Claimed, put_back
 from delivery.facts import Gathered
 from delivery.states import Status
@@ -108,7 +107,7 @@ class Intent:
 def write(
     decided: Sequence[Decided], gathered: Gathered, *, sender: UUID, now: datetime
 ) -> list[Intent]:
-    """Write a batch. Raises CapFull and Inconsistent; the caller's transaction must then roll back."""
+    """Write a batch. Raises CapFull and Inconsistent; the transaction must then roll back."""
     facts = gathered.facts
     drafts = sorted(
         (item for item in decided if isinstance(item.verdict, Draft)),
@@ -132,12 +131,6 @@ def write(
     ]
 
 
-def _execute(sql: str, *arguments: object) -> list[tuple[object, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments)
-        return list(cursor.fetchall()) if cursor.description else []
-
-
 def _write_links(
     drafts: Sequence[Draft], facts: Facts, before: Mapping[int, int]
 ) -> dict[int, int]:
@@ -145,14 +138,14 @@ def _write_links(
     new = [draft for draft in drafts if draft.code and draft.message_id not in before]
     if not new:
         return {}
-    rows = _execute(
+    rows = sql.rows(
         LINKS,
         [draft.code for draft in new],
         [draft.brand_id for draft in new],
         [facts.slots[draft.slot_id or 0].destination for draft in new],
     )
-    ids = {str(code): link_id for code, link_id in rows}
-    return {draft.message_id: int(str(ids[draft.code])) for draft in new}
+    ids: dict[str, int] = dict(rows)
+    return {draft.message_id: ids[draft.code] for draft in new}
 
 
 def _write_attempts(
@@ -160,29 +153,27 @@ def _write_attempts(
 ) -> dict[int, int]:
     if not drafts:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
+    return dict(
+        sql.rows(
             ATTEMPTS,
-            [
-                sender,
-                now,
-                [draft.message_id for draft in drafts],
-                [facts.lanes[draft.lane_id].account_id for draft in drafts],
-                [draft.lane_id for draft in drafts],
-                list(refs),
-                [draft.text for draft in drafts],
-                [draft.segments for draft in drafts],
-                [facts.brands[draft.brand_id].today for draft in drafts],
-            ],
+            sender,
+            now,
+            [draft.message_id for draft in drafts],
+            [facts.lanes[draft.lane_id].account_id for draft in drafts],
+            [draft.lane_id for draft in drafts],
+            list(refs),
+            [draft.text for draft in drafts],
+            [draft.segments for draft in drafts],
+            [facts.brands[draft.brand_id].today for draft in drafts],
         )
-        return dict(cursor.fetchall())
+    )
 
 
 def _write_persons(facts: Facts, now: datetime) -> None:
     changed = sorted(key for key, person in facts.persons.items() if person.changed)
     if changed:
         recents = [json.dumps(facts.persons[key].recent) for key in changed]
-        _execute(PERSONS, now, changed, recents)
+        sql.rows(PERSONS, now, changed, recents)
 
 
 def _write_messages(
@@ -202,10 +193,9 @@ def _write_messages(
     if not rows:
         return
     rows.sort(key=lambda row: row[0])
-    with connection.cursor() as cursor:
-        cursor.execute(MESSAGES, [list(column) for column in zip(*rows, strict=True)])
-        if cursor.rowcount != len(rows):
-            raise Inconsistent(f"{len(rows) - cursor.rowcount} claimed messages are not planned")
+    moved = sql.count(MESSAGES, *(list(column) for column in zip(*rows, strict=True)))
+    if moved != len(rows):
+        raise Inconsistent(f"{len(rows) - moved} claimed messages are not planned")
 
 
 def _put_back(decided: Sequence[Decided], struck: Mapping[int, Hold | Refuse]) -> None:
@@ -226,7 +216,7 @@ def _write_stickies(drafts: Sequence[Draft], before: Mapping[int, int | None]) -
     }
     if moved:
         keys = sorted(moved)
-        _execute(
+        sql.rows(
             STICKIES,
             [person for person, _ in keys],
             [brand for _, brand in keys],
@@ -248,9 +238,9 @@ def _count(
     if not counts:
         return
     keys = sorted(counts)
-    used = dict(_execute(COUNTERS, keys, [counts[key] for key in keys]))
+    used: dict[str, int] = dict(sql.rows(COUNTERS, keys, [counts[key] for key in keys]))
     for key, cap in facts.budget.caps.items():
-        if int(str(used.get(key, 0))) > cap:
+        if used.get(key, 0) > cap:
             raise CapFull(key)
     strikes.pause_failing(
         [item.row for item in decided if isinstance(item.verdict, Struck)], used, now
@@ -295,13 +285,13 @@ def strike(row: Claimed, *, step: str, now: datetime) -> None:
     _put_back([Decided(row, Struck(step))], verdicts)
     if row.campaign_id is not None:
         key = strikes.decided_key(row.campaign_id)
-        strikes.pause_failing([row], dict(_execute(COUNTERS, [key], [1])), now)
+        strikes.pause_failing([row], dict(sql.rows(COUNTERS, [key], [1])), now)
 
 
 def check_constraints() -> None:
     """Raise now what a deferred foreign key would raise at COMMIT, past every fall-back."""
-    _execute("SET CONSTRAINTS ALL IMMEDIATE")
-    _execute("SET CONSTRAINTS ALL DEFERRED")
+    sql.rows("SET CONSTRAINTS ALL IMMEDIATE")
+    sql.rows("SET CONSTRAINTS ALL DEFERRED")
 
 
 def status_callback_url(kind: str, account_id: int, ref: str) -> str:

@@ -169,6 +169,11 @@ class Held:
     path: Path
     past: Past
 
+    def acquit(self) -> None:
+        """The rows it had in hand are marked as suspects, and that is committed: do so once."""
+        with self.path.open("ab", buffering=0) as file:
+            file.write(_line(DECIDED))
+
     def remove(self) -> None:
         """Everything in it is settled, and committed."""
         self.path.unlink(missing_ok=True)

@@ -294,7 +294,7 @@ class Strike(models.Model):
 
 
 class Planned(models.Model):
-    """How far the planner came in a slot, for one set of places: a list entry's id, never a time."""
+    """How far the planner came in a slot, for one set of places: the id of a list entry."""
 
     slot = parent(Slot)
     places = models.ForeignKey(

@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import OperationalError, connection, transaction
 
 from compliance import consent
-from delivery import routing
+from delivery import routing, sql
 from delivery.claims import REPLIES, Claimed, put_back
 from delivery.models import Outcome as Stored
 from delivery.states import Kind, Reason, Status
@@ -45,7 +44,8 @@ ORDER BY p.id FOR NO KEY UPDATE
 
 ATTEMPTS = """
 UPDATE delivery_attempt a SET outcome = v.outcome, is_not_sent = v.outcome = 'not_sent',
-       provider_refs = CASE v.provider_ref WHEN '' THEN a.provider_refs ELSE ARRAY[v.provider_ref] END,
+       provider_refs = CASE v.provider_ref
+           WHEN '' THEN a.provider_refs ELSE ARRAY[v.provider_ref] END,
        error_class = v.error_class, code = v.code, fault = v.fault, answered_at = %s
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
      AS v (id, outcome, provider_ref, error_class, code, fault)
@@ -184,31 +184,23 @@ def _record(settled: Sequence[Settled]) -> int:
         now = _begin()
         undone = [item for item in settled if item.stored in (Stored.NOT_SENT, Stored.REJECTED)]
         if undone:
-            _execute(LOCK_PERSONS, [item.message_id for item in undone])
+            sql.rows(LOCK_PERSONS, [item.message_id for item in undone])
         news = {attempt_id for (attempt_id,) in _store_attempts(settled, now)}
         moved = _move_messages([item for item in settled if item.attempt_id in news])
-        undone = [
-            item for item in undone if item.attempt_id in news and item.message_id in moved
-        ]
+        undone = [item for item in undone if item.attempt_id in news and item.message_id in moved]
         if undone:
             _undo(undone, now)
     return len(news)
 
 
 def _begin() -> datetime:
-    ((*_, now),) = _execute(TIMEOUTS)
+    *_, now = sql.one(TIMEOUTS)
     assert isinstance(now, datetime)  # noqa: S101 - narrows the driver's Any
     return now
 
 
-def _execute(sql: str, *arguments: object) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments)
-        return list(cursor.fetchall()) if cursor.description else []
-
-
-def _store_attempts(settled: Sequence[Settled], now: datetime) -> list[tuple[Any, ...]]:
-    return _execute(
+def _store_attempts(settled: Sequence[Settled], now: datetime) -> list[sql.Row]:
+    return sql.rows(
         ATTEMPTS,
         now,
         [item.attempt_id for item in settled],
@@ -222,7 +214,7 @@ def _store_attempts(settled: Sequence[Settled], now: datetime) -> list[tuple[Any
 
 def _move_messages(settled: Sequence[Settled]) -> set[int]:
     rows = sorted(settled, key=lambda item: item.message_id)
-    moved = _execute(
+    moved = sql.rows(
         MESSAGES,
         [item.message_id for item in rows],
         [STATUS[item.stored].value for item in rows],
@@ -234,9 +226,9 @@ def _move_messages(settled: Sequence[Settled]) -> set[int]:
 def _undo(undone: Sequence[Settled], now: datetime) -> None:
     """Nothing went out: the person's allowance and the caps come back, NotSent goes round again."""
     message_ids = [item.message_id for item in undone]
-    _execute(FORGET_SENDS, message_ids, message_ids)
+    sql.rows(FORGET_SENDS, message_ids, message_ids)
     attempt_ids = [item.attempt_id for item in undone]
-    rows = _execute(RETURNING_ROWS, sorted(NOT_COUNTED), attempt_ids, message_ids)
+    rows = sql.rows(RETURNING_ROWS, sorted(NOT_COUNTED), attempt_ids, message_ids)
     for item in undone:
         _pause_for_fault(item, now)
     _opt_out([item for item in undone if isinstance(item.outcome, Rejected)])
@@ -247,11 +239,11 @@ def _undo(undone: Sequence[Settled], now: datetime) -> None:
     for row in rows:
         counts.update(cap_keys(row[2], row[3], row[10]))
     keys = sorted(counts)
-    _execute(GIVE_BACK, keys, [counts[key] for key in keys])
+    sql.rows(GIVE_BACK, keys, [counts[key] for key in keys])
 
 
 def _due_again(
-    rows: Sequence[tuple[Any, ...]], outcomes: dict[int, Outcome], now: datetime
+    rows: Sequence[sql.Row], outcomes: dict[int, Outcome], now: datetime
 ) -> list[Claimed]:
     if not rows:
         return []
@@ -264,13 +256,26 @@ def _due_again(
 
 
 def _row_again(
-    row: tuple[Any, ...],
+    row: sql.Row,
     outcome: Outcome,
     barred: tuple[set[int], set[int]] | None,
     lanes: Sequence[routing.Lane],
     now: datetime,
 ) -> Claimed:
-    message_id, kind, brand_id, campaign_id, expires_at, priority, _, _, lane_id, size, *_, tries = row
+    (
+        message_id,
+        kind,
+        brand_id,
+        campaign_id,
+        expires_at,
+        priority,
+        _,
+        _,
+        lane_id,
+        size,
+        *_,
+        tries,
+    ) = row
     assert isinstance(outcome, NotSent)  # noqa: S101 - the caller's choice
     reason, wait = _reason_and_wait(outcome, tries)
     if barred and (other := routing.choose_again(lanes, *barred)) is not None:
@@ -316,13 +321,10 @@ def _pause_for_fault(item: Settled, now: datetime) -> None:
     """A refusal that is the account's or the number's fault pauses it, and is said once."""
     if not isinstance(item.outcome, NotSent) or item.outcome.fault is None:
         return
-    sql = PAUSE_ACCOUNT if item.outcome.fault == Fault.ACCOUNT else PAUSE_NUMBER
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [now, item.code, item.attempt_id])
-        if cursor.rowcount:
-            logger.error(
-                "paused after a fault", extra={"attempt_id": item.attempt_id, "code": item.code}
-            )
+    pause = PAUSE_ACCOUNT if item.outcome.fault == Fault.ACCOUNT else PAUSE_NUMBER
+    if sql.count(pause, now, item.code, item.attempt_id):
+        extra = {"attempt_id": item.attempt_id, "code": item.code}
+        logger.error("paused after a fault", extra=extra)
 
 
 def _opt_out(rejected: Sequence[Settled]) -> None:
@@ -333,5 +335,5 @@ def _opt_out(rejected: Sequence[Settled]) -> None:
         if isinstance(item.outcome, Rejected) and item.outcome.opted_out
     ]
     if said:
-        people = [person_id for (person_id,) in _execute(PERSONS_OF, said)]
+        people = [person_id for (person_id,) in sql.rows(PERSONS_OF, said)]
         consent.opt_out(people, source="provider", note="refused a send")

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from redis import Redis
 
 from brands import clock
+from delivery import sql
 from delivery.claims import REPLIES, Grant
-from delivery.facts import local_day
+from delivery.facts import COUNTERS, local_day
 from delivery.steps import cap_keys
 from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, grant
 
@@ -60,8 +60,6 @@ MARK = """
 SELECT coalesce((SELECT max(id) FROM delivery_attempt), 0),
        coalesce((SELECT max(id) FROM compliance_optoutevent), 0)
 """
-
-COUNTERS = "SELECT key, used FROM delivery_capcounter WHERE key = ANY(%s::text[])"
 
 ALONE = """
 SELECT d.message_id, d.lane_id, d.queue, d.segments, n.account_id, d.brand_id,
@@ -125,14 +123,14 @@ class Tokens:
             self.brands[want.brand_id] += segments
 
     def as_returned(self) -> Returned:
-        return Returned(lanes=dict(self.lanes), accounts=dict(self.accounts), brands=dict(self.brands))
+        return Returned(
+            lanes=dict(self.lanes), accounts=dict(self.accounts), brands=dict(self.brands)
+        )
 
 
 def read_mark() -> Mark:
     """The highest attempt and opt-out event that are committed."""
-    with connection.cursor() as cursor:
-        cursor.execute(MARK)
-        return Mark(*cursor.fetchone())
+    return Mark(*sql.one(MARK))
 
 
 class Picker:
@@ -167,12 +165,10 @@ class Picker:
 
     def grant_alone(self) -> int | None:
         """A row that was in the hands of a worker that died, with its tokens taken."""
-        with connection.cursor() as cursor:
-            cursor.execute(ALONE)
-            row = cursor.fetchone()
-        if row is None:
+        found = sql.rows(ALONE)
+        if not found:
             return None
-        message_id, lane, queue, segments, account, brand, *rates = row
+        ((message_id, lane, queue, segments, account, brand, *rates),) = found
         want = Want(
             queue=queue, lane_id=lane, account_id=account, brand_id=brand, rows=1,
             segments_each=segments, is_reply=queue == REPLIES,
@@ -206,9 +202,7 @@ class Picker:
     def _refresh(self) -> None:
         if time.monotonic() - self._read_at < KEEP_OUTLINE and any(p.due for p in self._pairs):
             return
-        with connection.cursor() as cursor:
-            cursor.execute(OUTLINE, [MOST_A_PAIR])
-            self._pairs = [Pair(*row) for row in cursor.fetchall()]
+        self._pairs = [Pair(*row) for row in sql.rows(OUTLINE, MOST_A_PAIR)]
         self._read_at = time.monotonic()
         self._limits = _limits(self._pairs, self._limits)
         self._read_caps()
@@ -224,9 +218,7 @@ class Picker:
             keys = _caps(pair, now)
             self._keys[pair.queue, pair.lane_id] = tuple(keys)
             caps.update(keys)
-        with connection.cursor() as cursor:
-            cursor.execute(COUNTERS, [list(caps)])
-            used = dict(cursor.fetchall())
+        used: dict[str, int] = dict(sql.rows(COUNTERS, list(caps)))
         self._room = {key: cap - used.get(key, 0) for key, cap in caps.items()}
 
     def _choose(self, room: int) -> list[Want]:

@@ -29,7 +29,13 @@ logger = logging.getLogger(__name__)
 Claim: TypeAlias = Callable[[datetime], list[Claimed]]
 
 WRITE_WITHIN = 2.0  # seconds from the intent to the write
-NOT_STRIKES = (claims.ClockSkew, claims.Shifting, intents.CapFull, intents.Inconsistent, CannotWrite)
+NOT_STRIKES = (
+    claims.ClockSkew,
+    claims.Shifting,
+    intents.CapFull,
+    intents.Inconsistent,
+    CannotWrite,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +173,7 @@ def decide(draft: Draft, facts: Facts) -> Verdict:
 
 
 def _write_by(intent: Intent, now: datetime, opened: float, committing: float) -> float:
-    """Two seconds after the intent, and never past the close of the window, in monotonic seconds."""
+    """Two seconds after the intent, never past the close of the window; a monotonic second."""
     by = committing + WRITE_WITHIN
     if intent.window_closes_at is None:
         return by

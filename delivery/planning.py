@@ -1,7 +1,7 @@
 """From open slots to messages: one row per lead, campaign and slot, and its place in the queue.
 
-Just in time, place by place: a set of places is planned from half an hour before it is due until its
-slot ends, so later leads join. The constraint drops repeats; nothing here talks to a provider.
+Just in time, place by place: a set of places is planned from half an hour before it is due until
+its slot ends, so later leads join. The constraint drops repeats; nothing here talks to a provider.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def _plan_share(slot: Slot, share: Share, now: datetime, chunk: int) -> int:
 
 
 def _plan_chunk(slot: Slot, share: Share, now: datetime, chunk: int) -> tuple[int, int]:
-    """One transaction: messages, queue rows, progress and suppressed counts stand or fall together."""
+    """One transaction: messages, queue, progress and suppressed counts stand or fall together."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TIMEOUTS)
         lock_list(slot.campaign.lead_list_id, exclusive=True)
@@ -196,9 +196,9 @@ def _plan_chunk(slot: Slot, share: Share, now: datetime, chunk: int) -> tuple[in
             return 0, 0
         cursor.execute(_plan_sql(share), _arguments(slot, share, now, chunk))
         entries, messages, left_out = cursor.fetchone()
-        if left_out:
-            total = Counter(_json(suppressed)) + Counter(_json(left_out))
-            cursor.execute(SUPPRESSED, [_dump(total), slot.pk])
+        if left_out := json.loads(left_out):
+            total = Counter(json.loads(suppressed)) + Counter(left_out)
+            cursor.execute(SUPPRESSED, [json.dumps(total), slot.pk])
     return entries, messages
 
 
@@ -229,14 +229,6 @@ def _arguments(slot: Slot, share: Share, now: datetime, chunk: int) -> dict[str,
         "priority": slot.campaign.priority,
         "segments": slot.largest_segments,
     }
-
-
-def _json(value: Any) -> dict[str, int]:
-    return json.loads(value) if isinstance(value, str) else value
-
-
-def _dump(counts: Counter[str]) -> str:
-    return json.dumps(counts)
 
 
 def _close(slot: Slot, now: datetime) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from brands import clock
+from delivery import sql
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +82,8 @@ class Lane:
 def lanes_of(route_ids: Collection[int], *, now: datetime) -> dict[int, list[Lane]]:
     """The lanes of each route, in fallback order."""
     lanes: dict[int, list[Lane]] = defaultdict(list)
-    with connection.cursor() as cursor:
-        cursor.execute(LANES, [now, list(route_ids)])
-        for route_id, *lane in cursor.fetchall():
-            lanes[route_id].append(Lane(*lane))
+    for route_id, *lane in sql.rows(LANES, now, list(route_ids)):
+        lanes[route_id].append(Lane(*lane))
     return lanes
 
 
@@ -109,22 +108,20 @@ def bounds(lanes: Sequence[Lane]) -> list[float]:
 def faulted(message_ids: Sequence[int]) -> dict[int, tuple[set[int], set[int]]]:
     """Accounts and numbers a message must not go to again, since a fault that stands unmended."""
     out: dict[int, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
-    with connection.cursor() as cursor:
-        cursor.execute(FAULTED, [list(message_ids)])
-        for message_id, account_id, number_id in cursor.fetchall():
-            if number_id is None:
-                out[message_id][0].add(account_id)
-            else:
-                out[message_id][1].add(number_id)
+    for message_id, account_id, number_id in sql.rows(FAULTED, list(message_ids)):
+        if number_id is None:
+            out[message_id][0].add(account_id)
+        else:
+            out[message_id][1].add(number_id)
     return out
 
 
-def choose_again(lanes: Sequence[Lane], accounts: Collection[int], numbers: Collection[int]) -> int | None:
+def choose_again(
+    lanes: Sequence[Lane], accounts: Collection[int], numbers: Collection[int]
+) -> int | None:
     """A lane without those accounts and numbers, by weight; None when there is none."""
     without = {
-        lane.number_id
-        for lane in lanes
-        if lane.account_id in accounts or lane.number_id in numbers
+        lane.number_id for lane in lanes if lane.account_id in accounts or lane.number_id in numbers
     }
     usable = [lane for lane in candidates(lanes, without) if lane.is_usable]
     if not usable:
@@ -135,9 +132,7 @@ def choose_again(lanes: Sequence[Lane], accounts: Collection[int], numbers: Coll
 def move_resting() -> int:
     """Move rows of resting lanes, at most what the others can send in the next minute."""
     now = clock.now()
-    with connection.cursor() as cursor:
-        cursor.execute(RESTING, [now])
-        waiting = cursor.fetchall()
+    waiting = sql.rows(RESTING, now)
     routes = lanes_of({route_id for _, route_id in waiting}, now=now)
     return sum(_move(lane_id, route_id, routes[route_id], now) for lane_id, route_id in waiting)
 
@@ -147,21 +142,19 @@ def _move(lane_id: int, route_id: int, lanes: Sequence[Lane], now: datetime) -> 
     if not others:
         return 0
     most = int(sum(lane.segments_per_second for lane in others) * 60)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(ROWS_TO_MOVE, [lane_id, route_id, now, max(most, 1)])
-        message_ids = [message_id for (message_id,) in cursor.fetchall()]
-        to = _spread(message_ids, lanes, lane_id)
+    with transaction.atomic():
+        rows = sql.rows(ROWS_TO_MOVE, lane_id, route_id, now, max(most, 1))
+        to = _spread([message_id for (message_id,) in rows], lanes, lane_id)
         if to:
-            cursor.execute(MOVE, [now, list(to), list(to.values())])
+            sql.count(MOVE, now, list(to), list(to.values()))
     logger.info("rows moved off a resting lane", extra={"lane_id": lane_id, "rows": len(to)})
     return len(to)
 
 
-def _spread(message_ids: Iterable[int], lanes: Sequence[Lane], lane_id: int) -> dict[int, int]:
-    ids = list(message_ids)
-    barred = faulted(ids)
+def _spread(message_ids: Sequence[int], lanes: Sequence[Lane], lane_id: int) -> dict[int, int]:
+    barred = faulted(message_ids)
     to = {}
-    for message_id in ids:
+    for message_id in message_ids:
         accounts, numbers = barred.get(message_id, (set(), set()))
         number_id = choose_again(lanes, accounts, {*numbers, lane_id})
         if number_id is not None:

@@ -107,7 +107,9 @@ class Sender:
         now = time.monotonic()
         for intent, write_by in parcel.intents:
             start_at = max(now, self._next_at[intent.lane_id])
-            self._next_at[intent.lane_id] = start_at + intent.send.segments / intent.segments_per_second
+            self._next_at[intent.lane_id] = (
+                start_at + intent.send.segments / intent.segments_per_second
+            )
             task = self._loop.create_task(self._send(intent, write_by, start_at, parcel.journal))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from django.db import connection
-
 from brands import clock
+from delivery import sql
 from delivery.journal import Past, abandoned
 from delivery.outcomes import Settled, record
 from providers.base import NotSent, Outcome, Unknown, outcome_from_json
@@ -45,18 +44,18 @@ FROM parked p WHERE m.id = p.message_id AND m.status = 'planned'
 
 LOST = """
 SELECT id, message_id FROM delivery_attempt
-WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '' AND intent_at < %s ORDER BY id
+WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '' AND intent_at < %s
+ORDER BY id
 """
 
 MOVE_FRONTIER = """
-UPDATE delivery_frontier f SET attempt_id = greatest(f.attempt_id, least(seen.pending - 1, seen.old))
+UPDATE delivery_frontier f
+SET attempt_id = greatest(f.attempt_id, least(seen.pending - 1, seen.old))
 FROM (SELECT min(id) FILTER (WHERE outcome = '') AS pending,
              max(id) FILTER (WHERE intent_at < %s) AS old
       FROM delivery_attempt WHERE id > (SELECT attempt_id FROM delivery_frontier)) seen
 WHERE seen.old IS NOT NULL
 """
-
-Row = tuple[int, int, str]
 
 
 def settle_dead(directory: Path, installation: str) -> int:
@@ -78,14 +77,11 @@ def settle_dead(directory: Path, installation: str) -> int:
 
 def settle(past: Past) -> int:
     """Settle every intent of one journal that has no outcome yet."""
-    with connection.cursor() as cursor:
-        cursor.execute(PENDING, [past.sender])
-        rows = cursor.fetchall()
-    found = (_settled(row, past) for row in rows)
+    found = (_settled(row, past) for row in sql.rows(PENDING, past.sender))
     return _record(item for item in found if item is not None)
 
 
-def _settled(row: Row, past: Past) -> Settled | None:
+def _settled(row: sql.Row, past: Past) -> Settled | None:
     """By the journal: its outcome; left without one: unknown; no line on this boot: not sent."""
     attempt_id, message_id, ref = row
     if ref in past.outcomes:
@@ -116,9 +112,7 @@ def _correct_unknown(past: Past) -> int:
     """Intents that were given up as unknown although their journal holds an answer."""
     refs, settled = list(past.outcomes), 0
     for start in range(0, len(refs), CHUNK):
-        with connection.cursor() as cursor:
-            cursor.execute(UNKNOWN, [refs[start : start + CHUNK], past.sender])
-            rows = cursor.fetchall()
+        rows = sql.rows(UNKNOWN, refs[start : start + CHUNK], past.sender)
         settled += record(
             [Settled(row[0], row[1], read_outcome(past.outcomes[row[2]])) for row in rows]
         )
@@ -127,31 +121,24 @@ def _correct_unknown(past: Past) -> int:
 
 def _suspect(message_ids: Sequence[int]) -> None:
     """Rows in the hands of a worker that died: from now on each is claimed alone."""
-    with connection.cursor() as cursor:
-        cursor.execute(SUSPECT, [list(message_ids)])
-        logger.warning("a worker died while deciding", extra={"rows": cursor.rowcount})
+    rows = sql.count(SUSPECT, list(message_ids))
+    logger.warning("a worker died while deciding", extra={"rows": rows})
 
 
 def park_killers() -> int:
     """End the rows that killed their worker twice while claimed alone."""
-    with connection.cursor() as cursor:
-        cursor.execute(PARK)
-        if cursor.rowcount:
-            logger.error("rows parked: they kill workers", extra={"rows": cursor.rowcount})
-        return cursor.rowcount
+    parked = sql.count(PARK)
+    if parked:
+        logger.error("rows parked: they kill workers", extra={"rows": parked})
+    return parked
 
 
 def reconcile() -> int:
     """Intents without an answer after ten minutes become unknown; nothing re-sends them."""
     now = clock.now()
-    with connection.cursor() as cursor:
-        cursor.execute(LOST, [now - LOST_AFTER])
-        rows = cursor.fetchall()
     settled = _record(
         Settled(attempt_id, message_id, Unknown("no_answer_recorded"))
-        for attempt_id, message_id in rows
+        for attempt_id, message_id in sql.rows(LOST, now - LOST_AFTER)
     )
-    with connection.cursor() as cursor:
-        cursor.execute(MOVE_FRONTIER, [now - COMMITTED_AFTER])
+    sql.count(MOVE_FRONTIER, now - COMMITTED_AFTER)
     return settled
-

@@ -1,14 +1,15 @@
-"""Moving a sandbox's clock forward, as a test clock: stop, wait for what is in flight, shift, go on."""
+"""Moving a sandbox's clock forward: stop, wait for what is in flight, shift, go on."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from brands import clock
 from brands.models import ClockShift, Installation
+from delivery import sql
 from delivery.claims import SHIFT_LOCK
 
 POLL = 0.05  # seconds
@@ -25,8 +26,8 @@ class CannotShift(Exception):
 def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
     """Move the sandbox's clock forward to `moment` (aware); returns by how much it moved.
 
-    All sending stops, what is in flight is waited for (at most `patience` seconds), and sending goes
-    on. Raises CannotShift.
+    All sending stops, what is in flight is waited for (at most `patience` seconds), and sending
+    goes on. Raises CannotShift.
     """
     installation = Installation.objects.first()
     if installation is None or not installation.is_sandbox:
@@ -41,10 +42,8 @@ def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
 
 def _wait_for_quiet(until: float) -> None:
     while True:
-        with connection.cursor() as cursor:
-            cursor.execute(IN_FLIGHT)
-            if not cursor.fetchone()[0]:
-                return
+        if not sql.one(IN_FLIGHT)[0]:
+            return
         if time.monotonic() > until:
             raise CannotShift("Messages are still in flight; try again in a minute.")
         time.sleep(POLL)
@@ -52,10 +51,9 @@ def _wait_for_quiet(until: float) -> None:
 
 def _shift(moment: datetime) -> timedelta:
     """Under the exclusive lock no claim is open, and none begins."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHIFT_LOCK])
-        cursor.execute(IN_FLIGHT)
-        if cursor.fetchone()[0]:
+    with transaction.atomic():
+        sql.rows("SELECT pg_advisory_xact_lock(%s)", SHIFT_LOCK)
+        if sql.one(IN_FLIGHT)[0]:
             raise CannotShift("Messages are still in flight; try again in a minute.")
         ahead = moment - clock.now()
         seconds = int(ahead.total_seconds())

@@ -33,7 +33,7 @@ class Status(models.TextChoices):
 
 
 class Reason(models.TextChoices):
-    NONE = "", "–"
+    NONE = "", "None"
     STOP_ALL = "stop_all", "All sending is stopped"
     BRAND_PAUSED = "brand_paused", "The brand is paused"
     CAMPAIGN_PAUSED = "campaign_paused", "The campaign is paused"

@@ -129,7 +129,7 @@ class PersonLimits:
     gap: timedelta
 
     def allowed_at(self, recent: list[tuple[float, int, str, str]], message_id: int) -> float:
-        """The epoch second from which one more message is allowed; 0 when nothing stands against it."""
+        """The epoch second from which one more message is allowed; 0 when nothing is against it."""
         times = sorted(at for at, owner, _, _ in recent if owner != message_id)
         allowed = 0.0
         for count, span in ((self.per_day, 86_400.0), (self.per_week, 604_800.0)):
@@ -180,7 +180,7 @@ Step: TypeAlias = Callable[[Draft, Facts], Result]
 
 
 def cap_keys(brand_id: int, campaign_id: int | None, brand_day: date) -> tuple[str, ...]:
-    """The counters a message counts on: a function of its attempt row, so a give-back finds them."""
+    """The counters of a message: a function of its attempt row, so a give-back finds them."""
     brand = f"brand:{brand_id}:{brand_day}"
     return (brand,) if campaign_id is None else (brand, f"campaign:{campaign_id}:{brand_day}")
 
@@ -256,7 +256,7 @@ def hold_for_person_limit(draft: Draft, facts: Facts) -> Result:
 
 
 def fill_in_text(draft: Draft, facts: Facts) -> Result:
-    """The words, with a mark where the link goes; their hash is what a person must not get twice."""
+    """The words, with a mark for the link; their hash is what a person must not get twice."""
     assert draft.slot_id is not None  # noqa: S101 - a step of campaigns only
     brand, slot = facts.brands[draft.brand_id], facts.slots[draft.slot_id]
     values = {**draft.values, "brand": brand.name, "link": LINK_MARK}
@@ -264,7 +264,7 @@ def fill_in_text(draft: Draft, facts: Facts) -> Result:
         words = fill_in(slot.template, values).strip()
     except MissingValue:
         return Refuse(Reason.CANNOT_RENDER)
-    if not words or LINK_MARK in words and not slot.destination:
+    if not words or (LINK_MARK in words and not slot.destination):
         return Refuse(Reason.CANNOT_RENDER)
     digest = hashlib.blake2b(words.replace(LINK_MARK, "").encode(), digest_size=8).hexdigest()
     return replace(draft, text=words, words_hash=digest)
@@ -302,7 +302,7 @@ def refuse_too_long(draft: Draft, facts: Facts) -> Result:
 
 
 def hold_without_a_number(draft: Draft, facts: Facts) -> Result:
-    """The number was chosen with the lane; a resting one keeps its rows until routing moves them."""
+    """The number came with the lane; a resting one keeps its rows until routing moves them."""
     lane = facts.lanes.get(draft.lane_id)
     if lane is None or not lane.is_usable:
         return Hold(Reason.LANE_PAUSED, facts.now + RECHECK)

@@ -1,4 +1,4 @@
-"""Errors of ours while deciding: hold with back-off, end after too many, pause a failing campaign."""
+"""Errors of ours while deciding: hold with back-off, end after too many, pause the campaign."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from django.db import connection
-
+from delivery import sql
 from delivery.claims import Claimed
 from delivery.states import Reason, Status
 from delivery.steps import Hold, Refuse
@@ -42,15 +41,12 @@ def apply(struck: Sequence[tuple[Claimed, str]], now: datetime) -> dict[int, Hol
     """Count a strike against each row, store it, and say what becomes of the message."""
     if not struck:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            RECORD,
-            [
-                [row.campaign_id for row, _ in struck],
-                [row.message_id for row, _ in struck],
-                [step[:60] for _, step in struck],
-            ],
-        )
+    sql.rows(
+        RECORD,
+        [row.campaign_id for row, _ in struck],
+        [row.message_id for row, _ in struck],
+        [step[:60] for _, step in struck],
+    )
     return {row.message_id: _strike(row, now) for row, _ in struck}
 
 
@@ -61,12 +57,10 @@ def _strike(row: Claimed, now: datetime) -> Hold | Refuse:
     return Hold(Reason.STEP_FAILED, now + FIRST_WAIT * 2 ** (row.strikes - 1))
 
 
-def pause_failing(rows: Sequence[Claimed], used: Mapping[object, object], now: datetime) -> None:
+def pause_failing(rows: Sequence[Claimed], used: Mapping[str, int], now: datetime) -> None:
     """Pause each campaign of these rows with too many strikes in its last decisions."""
     for campaign_id in sorted({row.campaign_id for row in rows if row.campaign_id is not None}):
-        decided = int(str(used[decided_key(campaign_id)]))
+        decided = used[decided_key(campaign_id)]
         reason = f"{PAUSE_AT} of the last {WINDOW} messages failed by an error of ours"
-        with connection.cursor() as cursor:
-            cursor.execute(PAUSE, [now, reason, campaign_id, PAUSE_AT, decided - WINDOW])
-            if cursor.rowcount:
-                logger.error("campaign paused: steps fail", extra={"campaign_id": campaign_id})
+        if sql.count(PAUSE, now, reason, campaign_id, PAUSE_AT, decided - WINDOW):
+            logger.error("campaign paused: steps fail", extra={"campaign_id": campaign_id})

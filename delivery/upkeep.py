@@ -5,9 +5,8 @@ Everything here is idempotent and may run anywhere, any number of times at once.
 
 from __future__ import annotations
 
-from django.db import connection, transaction
-
 from brands import clock
+from delivery import sql
 
 CHUNK = 1000
 
@@ -42,18 +41,15 @@ SELECT EXISTS (SELECT 1 FROM delivery_due WHERE not_before <= %s AND expires_at 
 
 
 def sweep_expired() -> int:
-    """End expired rows, in chunks, whatever their lane, with what held them or keeps them out now."""
+    """End expired rows, in chunks, with what held them or keeps their lane out now."""
     now, ended = clock.now(), 0
     while True:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(EXPIRE, [now, CHUNK, now])
-            ended += cursor.rowcount
-            if cursor.rowcount < CHUNK:
-                return ended
+        rows = sql.count(EXPIRE, now, CHUNK, now)
+        ended += rows
+        if rows < CHUNK:
+            return ended
 
 
 def anything_due() -> bool:
     now = clock.now()
-    with connection.cursor() as cursor:
-        cursor.execute(IS_DUE, [now, now])
-        return bool(cursor.fetchone()[0])
+    return bool(sql.one(IS_DUE, now, now)[0])

@@ -17,7 +17,7 @@ from django.db import OperationalError, connection
 from rq.worker import SimpleWorker
 
 from brands.models import Installation
-from delivery import claims, pipeline, settling
+from delivery import claims, pipeline, settling, sql
 from delivery.journal import CannotWrite, Journal, read
 from delivery.picking import Picker
 from delivery.sender import Answered, Sender
@@ -39,7 +39,7 @@ class Worker(SimpleWorker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         stopping.set()
-        super().request_stop(signum, frame)
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
 @cache
@@ -70,12 +70,9 @@ def knows_database(installation: Installation) -> bool:
 
 def system_identifier() -> str:
     """The cluster's own number; empty where we may not read it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
-        if not cursor.fetchone()[0]:
-            return ""
-        cursor.execute("SELECT system_identifier::text FROM pg_control_system()")
-        return str(cursor.fetchone()[0])
+    if not sql.one("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")[0]:
+        return ""
+    return str(sql.one("SELECT system_identifier::text FROM pg_control_system()")[0])
 
 
 class Slice:
@@ -142,7 +139,7 @@ class Slice:
         connection.close_if_unusable_or_obsolete()
 
     def drain(self) -> None:
-        """Wait for what is on the wire, store it, hand back tokens; the journal stays if in doubt."""
+        """Wait for what is on the wire and store it; a journal in doubt stays for the reaper."""
         while self.sender.under_way:
             self.unstored += self.sender.collect(wait=0.5)
         for _ in range(20):

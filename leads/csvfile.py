@@ -174,7 +174,9 @@ def checked_names(raw: Sequence[str], line: int) -> list[str]:
     if long := [name for name in names if len(name) > LONGEST_NAME]:
         raise BadFile(f"Line {line}: the column name {long[0][:60]}… is too long.")
     if missing := _missing(names):
-        raise BadFile(f"Line {line}, the header, has no column {missing}; it has {', '.join(names)[:300]}.")
+        raise BadFile(
+            f"Line {line}, the header, has no column {missing}; it has {', '.join(names)[:300]}."
+        )
     return names
 
 

@@ -17,8 +17,9 @@ from django.db import DatabaseError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from leads import people, storing
+from leads.people import Directory, Overtaken
 from leads.rows import LeadRow, Problem
-from leads.storing import Work
+from leads.storing import PlacesIds, Work
 
 TRIES = 10
 LONGEST_WAIT = 2.0  # seconds between two tries
@@ -31,6 +32,30 @@ SELECT sendonce_now(), set_config('lock_timeout', '10s', true),
        set_config('statement_timeout', '60s', true),
        set_config('idle_in_transaction_session_timeout', '60s', true),
        set_config('random_page_cost', '1.1', true)
+"""
+LOCK_LISTS = """
+SELECT pg_advisory_xact_lock_shared(%s, lists.id::int) FROM (
+    SELECT DISTINCT e.lead_list_id AS id FROM leads_listentry e
+    JOIN leads_lead l ON l.id = e.lead_id
+    WHERE e.lead_id = ANY(%s::bigint[]) AND e.places_id IS DISTINCT FROM l.places_id
+    UNION SELECT unnest(%s::bigint[]) ORDER BY id
+) lists
+"""
+MOVE_ENTRIES = """
+WITH moved AS (
+    DELETE FROM leads_listentry e USING leads_lead l
+    WHERE e.lead_id = ANY(%s::bigint[]) AND l.id = e.lead_id
+      AND e.places_id IS DISTINCT FROM l.places_id
+    RETURNING e.lead_list_id, e.lead_id, l.places_id, e.added_at
+)
+INSERT INTO leads_listentry (lead_list_id, lead_id, places_id, added_at)
+SELECT lead_list_id, lead_id, places_id, added_at FROM moved
+"""
+ADD_ENTRIES = """
+INSERT INTO leads_listentry (lead_list_id, lead_id, places_id, added_at)
+SELECT %s, lead_id, places_id, %s
+FROM unnest(%s::bigint[], %s::bigint[]) AS new (lead_id, places_id)
+ON CONFLICT (lead_list_id, lead_id) DO NOTHING
 """
 LOCK_ALONE = "SELECT pg_advisory_xact_lock(%s, %s)"
 LOCK_SHARED = "SELECT pg_advisory_xact_lock_shared(%s, %s)"
@@ -54,7 +79,7 @@ class Taken(NamedTuple):
 Result = Taken | Problem
 
 
-class Gaveup(Exception):
+class GaveUp(Exception):
     """Others kept taking in the same people; nothing of this batch was stored."""
 
 
@@ -88,3 +113,132 @@ def lock_list(list_id: int, *, exclusive: bool) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(LOCK_ALONE if exclusive else LOCK_SHARED, [_LIST_LOCKS, list_id])
+
+
+class Intake:
+    """Takes in the rows of one file or request, batch by batch, and knows whom it has had.
+
+    Not to be used on after a transaction around it was rolled back: its ids would be gone.
+    """
+
+    def __init__(self, *, brand_id: int, list_id: int | None, method: str = "import") -> None:
+        self._brand_id = brand_id
+        self._list_id = list_id
+        self._method = method
+        self._seen = IdSet()
+        self._places_ids: PlacesIds = {}
+
+    def take_in(
+        self, rows: Sequence[LeadRow], also: Callable[[Sequence[Result]], None] = lambda _: None
+    ) -> list[Result]:
+        """Store a batch and say for each row, in order, what became of it.
+
+        `also` is called with the results inside the transaction, again if the batch is begun
+        again. Raises GaveUp, or DatabaseError when the database is at fault.
+        """
+        for tried in range(TRIES):
+            try:
+                return self._try_once(rows, also)
+            except Overtaken:
+                pass
+            except DatabaseError as error:
+                if not is_begun_again(error):
+                    raise
+            time.sleep(secrets.SystemRandom().uniform(0, min(LONGEST_WAIT, 0.05 * 2**tried)))
+        raise GaveUp("Others kept changing the same people; nothing of this batch was stored.")
+
+    def _try_once(
+        self, rows: Sequence[LeadRow], also: Callable[[Sequence[Result]], None]
+    ) -> list[Result]:
+        places_ids = dict(self._places_ids)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(BEGIN)
+            now: datetime = cursor.fetchone()[0]
+            refused = {n: IN_FUTURE for n, row in enumerate(rows) if row.consent_at > now}
+            directory = _look_up(cursor, rows, refused)
+            work = self._match(directory, rows, refused)
+            people.store(cursor, directory, now)
+            work = self._store(cursor, work, refused, places_ids, now)
+            moved = self._move_elsewhere(cursor, directory, places_ids)
+            self._enter(cursor, work, moved, now)
+            results = _results(len(rows), refused, work)
+            also(results)
+        self._places_ids = places_ids
+        for item in work:
+            self._seen.add(item.person_id)
+        return results
+
+    def _match(
+        self, directory: Directory, rows: Sequence[LeadRow], refused: dict[int, Problem]
+    ) -> list[Work]:
+        work = []
+        for place, row in enumerate(rows):
+            if place in refused:
+                continue
+            match = directory.match(row.phone, row.email, self._seen)
+            if match is None:
+                refused[place] = DUPLICATE
+            else:
+                was_known = match.person.id is not None
+                work.append(Work(place, row, match, was_known, row.state, row.zip_code))
+        return work
+
+    def _store(
+        self,
+        cursor: CursorWrapper,
+        work: Sequence[Work],
+        refused: dict[int, Problem],
+        places_ids: PlacesIds,
+        now: datetime,
+    ) -> list[Work]:
+        """Store what may be stored; returns that."""
+        storing.find_leads(cursor, self._brand_id, work)
+        refused.update({item.place: ERASED for item in work if item.is_erased})
+        wanted = [item for item in work if not item.is_erased]
+        storing.find_places(cursor, wanted, places_ids)
+        storing.store_leads(cursor, wanted, brand_id=self._brand_id, method=self._method, now=now)
+        return wanted
+
+    def _move_elsewhere(
+        self, cursor: CursorWrapper, directory: Directory, places_ids: PlacesIds
+    ) -> list[int]:
+        phones = {person.stored_id: person.phone for person in directory.found if person.got_phone}
+        if not phones:
+            return []
+        return storing.move_leads_elsewhere(cursor, self._brand_id, phones, places_ids)
+
+    def _enter(
+        self, cursor: CursorWrapper, work: Sequence[Work], moved: Sequence[int], now: datetime
+    ) -> None:
+        """Put the leads on the list; entries whose lead may now be elsewhere get new ids."""
+        old = [*moved, *(item.stored_lead_id for item in work if not item.is_new)]
+        into = [] if self._list_id is None else [self._list_id]
+        cursor.execute(LOCK_LISTS, [_LIST_LOCKS, old, into])
+        cursor.execute(MOVE_ENTRIES, [old])
+        if into:
+            leads = [item.stored_lead_id for item in work]
+            where = [item.places_id for item in work]
+            cursor.execute(ADD_ENTRIES, [self._list_id, now, leads, where])
+
+
+def is_begun_again(error: DatabaseError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.sqlstate in BEGUN_AGAIN
+
+
+def _look_up(
+    cursor: CursorWrapper, rows: Sequence[LeadRow], refused: dict[int, Problem]
+) -> Directory:
+    rows = [row for place, row in enumerate(rows) if place not in refused]
+    phones = [row.phone for row in rows if row.phone]
+    return people.look_up(cursor, phones, [row.email for row in rows if row.email])
+
+
+def _results(count: int, refused: dict[int, Problem], work: Sequence[Work]) -> list[Result]:
+    taken = {
+        item.place: Taken(
+            item.stored_lead_id, item.is_new, EMAIL_IN_USE if item.match.email_owner else None
+        )
+        for item in work
+    }
+    return [refused.get(place) or taken[place] for place in range(count)]

@@ -61,7 +61,7 @@ class Party:
     id: int | None
     phone: str | None
     email: str | None
-    had_phone: bool = False
+    got_phone: bool = False
     is_changed: bool = False
     is_taken: bool = False
 
@@ -91,7 +91,7 @@ class Directory:
         found: dict[int, Party] = {}
         for person_id, phone, email in known:
             if person_id not in found:
-                found[person_id] = Party(person_id, phone, email, had_phone=phone is not None)
+                found[person_id] = Party(person_id, phone, email)
                 self._index(found[person_id])
         self.found = list(found.values())
 
@@ -127,7 +127,8 @@ class Directory:
 
     def _complete(self, person: Party, phone: str | None, email: str | None) -> None:
         if person.phone is None and phone:
-            person.phone, person.is_changed = phone, True
+            person.phone = phone
+            person.got_phone = person.is_changed = True
         if person.email is None and email and email not in self.by_email:
             person.email, person.is_changed = email, True
         self._index(person)

@@ -140,7 +140,7 @@ def _cannot_be_stored(cells: Mapping[str, str]) -> Problem | None:
     return None
 
 
-def _read_phone(raw: str) -> str | None | Problem:
+def _read_phone(raw: str) -> str | Problem | None:
     if not raw or raw.isspace():
         return None
     found = phones.parse(raw)
@@ -149,7 +149,7 @@ def _read_phone(raw: str) -> str | None | Problem:
     return Problem(found.code, "phone", found.reason)
 
 
-def _read_email(raw: str) -> str | None | Problem:
+def _read_email(raw: str) -> str | Problem | None:
     text = raw.strip().lower()
     if not text:
         return None

@@ -150,7 +150,9 @@ class _OneAnswerPerRequest(ResponseHandler):
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     length = response.content_length
-    if length is not None and length <= MAX_ANSWER_BYTES:
+    if length is not None:
+        if length > MAX_ANSWER_BYTES:
+            raise AnswerTooLarge
         return await response.read()
     content = bytearray()
     while chunk := await response.content.read(MAX_ANSWER_BYTES):

@@ -81,7 +81,10 @@ def make_person(**fields: object) -> Person:
 def make_lead(brand: Brand, person: Person | None = None, **fields: object) -> Lead:
     person = person or make_person()
     consent = ConsentEvent.objects.create(
-        person=person, brand=brand, method="import", agreed_at=datetime.fromisoformat("2026-01-01T00:00Z")
+        person=person,
+        brand=brand,
+        method="import",
+        agreed_at=datetime.fromisoformat("2026-01-01T00:00Z"),
     )
     fields = {"consent": consent, "places": make_places(), "first_name": "Ada", **fields}
     return Lead.objects.create(brand=brand, person=person, **fields)
@@ -103,7 +106,11 @@ def make_template(brand: Brand, text: str = "Hi {first_name|there}, see {link}")
 
 
 def make_campaign(
-    brand: Brand, lead_list: LeadList, *, text: str = "Hi {first_name|there}, see {link}", **fields: object
+    brand: Brand,
+    lead_list: LeadList,
+    *,
+    text: str = "Hi {first_name|there}, see {link}",
+    **fields: object,
 ) -> Campaign:
     fields = {
         "name": f"Campaign {next(numbers)}",

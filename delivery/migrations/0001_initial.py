@@ -137,7 +137,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         choices=[
-                            ("", "–"),
+                            ("", "None"),
                             ("stop_all", "All sending is stopped"),
                             ("brand_paused", "The brand is paused"),
                             ("campaign_paused", "The campaign is paused"),
@@ -459,7 +459,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         choices=[
-                            ("", "–"),
+                            ("", "None"),
                             ("stop_all", "All sending is stopped"),
                             ("brand_paused", "The brand is paused"),
                             ("campaign_paused", "The campaign is paused"),

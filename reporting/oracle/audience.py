@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from reporting.oracle.checks import CannotCheck, Check, Found, Ids, Scope, some, sql
+from reporting.oracle.checks import CannotCheck, Check, Found, Ids, Scope, compose, some, sql
 
 EARLIEST_ON_EARTH = timedelta(hours=14)  # UTC+14: local times come first there
 
@@ -29,33 +29,44 @@ ENTRIES = """
 """
 
 # Entries come and go after a slot was planned, so each side is held against what can still be seen:
-# nobody considered may be without a message and uncounted, nobody may be counted who never was there.
-SUMS = f"""
+# who was considered and has no message must be counted, and no more may be than have no message.
+SUMS = compose(
+    """
     SELECT slot_id, suppressed,
            count(*) FILTER (WHERE is_considered AND message_id IS NULL AND is_active) AS left_out,
            count(*) FILTER (WHERE message_id IS NULL) AS without_message
-    FROM ({ENTRIES}) entries
+    FROM ($entries) entries
     JOIN LATERAL (
         SELECT coalesce(sum(value::bigint), 0)::bigint AS suppressed
         FROM campaigns_slot s, jsonb_each_text(s.suppressed) WHERE s.id = slot_id
     ) counted ON true
     GROUP BY slot_id, suppressed
-"""
+""",
+    entries=ENTRIES,
+)
 
-DOES_NOT_ADD_UP = f"""
+DOES_NOT_ADD_UP = compose(
+    """
     SELECT slot_id AS slot, without_message, left_out, suppressed
-    FROM ({SUMS}) sums WHERE left_out > suppressed OR suppressed > without_message
-"""
+    FROM ($sums) sums WHERE left_out > suppressed OR suppressed > without_message
+""",
+    sums=SUMS,
+)
 
-BEYOND_PROGRESS = f"""
+BEYOND_PROGRESS = compose(
+    """
     SELECT slot_id AS slot, message_id AS message, entry_id AS entry
-    FROM ({ENTRIES}) entries
+    FROM ($entries) entries
     WHERE message_id IS NOT NULL AND NOT is_considered AND added_at < created_at
-"""
+""",
+    entries=ENTRIES,
+)
 
-NOT_REACHED = f"""
-    SELECT slot_id, places_id, min(entry_id), min(added_at), zones, local_date, local_time, started_at
-    FROM ({ENTRIES}) entries
+NOT_REACHED = compose(
+    """
+    SELECT slot_id, places_id, min(entry_id), min(added_at), zones, local_date, local_time,
+           started_at
+    FROM ($entries) entries
     JOIN campaigns_slot s ON s.id = slot_id
     JOIN campaigns_campaign c ON c.id = s.campaign_id
     JOIN brands_brand b ON b.id = c.brand_id
@@ -63,7 +74,9 @@ NOT_REACHED = f"""
     WHERE NOT is_considered AND message_id IS NULL AND is_active
       AND c.paused_at IS NULL AND b.paused_at IS NULL
     GROUP BY slot_id, places_id, zones, local_date, local_time, started_at
-"""
+""",
+    entries=ENTRIES,
+)
 
 TWICE_IN_A_SLOT = """
     SELECT slot_id AS slot, person_id AS person, count(*) AS messages

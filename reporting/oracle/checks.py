@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from string import Template
 from typing import Any, Protocol
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 QUERY_CANCELLED = "57014"
+TIMEOUTS = """
+SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', '5s', true)
+"""
+COUNTED = """
+WITH found AS MATERIALIZED ($query)
+SELECT (SELECT count(*) FROM found) AS of_all, * FROM found ORDER BY 2 LIMIT %(limit)s
+"""
 
 Ids = dict[str, int | str]
 
@@ -27,8 +35,8 @@ class CannotCheck(Exception):
 class Scope:
     """One run. Times are those of the installation's clock, shift included.
 
-    What was set in motion before `since` is not held against limits that may have been tightened
-    afterwards; rows that came into being after `now` are left out where the ledger cannot know them.
+    What was set in motion before `since` is not judged by limits that may be younger. Rows that are
+    younger than `now` are left out where the ledger, which was read after it, cannot know them.
     """
 
     now: datetime
@@ -70,17 +78,20 @@ class Result:
         return sum(found.total for found in self.found)
 
 
+def compose(query: str, **parts: str) -> str:
+    """A query with its $parts put in, which are constants of this package; a dollar is doubled."""
+    return Template(query).substitute(parts)
+
+
 def sql(says: str, query: str) -> Probe:
     """A probe in SQL: its rows are the problems, its columns name their ids.
 
     The query may use %(now)s and %(since)s; any other percent sign is doubled.
     """
 
+    counted = compose(COUNTED, query=query)
+
     def probe(scope: Scope) -> Found:
-        counted = (
-            f"WITH found AS MATERIALIZED ({query}) "  # noqa: S608 - a constant of this package
-            "SELECT (SELECT count(*) FROM found) AS of_all, * FROM found ORDER BY 2 LIMIT %(limit)s"
-        )
         limit = max(scope.examples, 1)
         with connection.cursor() as cursor:
             cursor.execute(counted, {"now": scope.now, "since": scope.since, "limit": limit})
@@ -120,10 +131,7 @@ def begin_read_only(statement_seconds: int) -> None:
     """For the rest of the transaction nothing can be written and no statement runs for longer."""
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION READ ONLY")
-        cursor.execute(
-            "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', '5s', true)",
-            [f"{statement_seconds}s"],
-        )
+        cursor.execute(TIMEOUTS, [f"{statement_seconds}s"])
 
 
 def _ask(probe: Probe, scope: Scope) -> Found:

@@ -1,8 +1,8 @@
 """Reading the simulator's ledger, and laying it beside our rows for the checks to compare.
 
 The ledger holds two JSON lines a request: `seq, received_at (real Unix seconds), provider, account,
-from, to, text, ref`, then `seq, verdict, took, provider_ref`. Texts do not get any further than this
-module: what the checks see of them is a hash and a number of segments.
+from, to, text, ref`, then `seq, verdict, took, provider_ref`. Texts get no further than this module:
+what the checks see of them is a hash and a number of segments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from reporting.oracle.segments import segments_of
 
@@ -26,6 +26,7 @@ ASKED: dict[str, type | tuple[type, ...]] = {
     "seq": int, "received_at": (int, float), "to": str, "text": str, "ref": str,
 }  # fmt: skip
 ANSWERED: dict[str, type | tuple[type, ...]] = {"seq": int, "took": bool, "provider_ref": str}
+LATEST = 4e9  # Unix seconds: the year 2096
 
 TABLE = """
 CREATE TEMPORARY TABLE oracle_request (
@@ -90,16 +91,16 @@ def laid_open(path: Path) -> Iterator[Tally]:
     """
     tally = Tally()
     with connection.cursor() as cursor:
-        cursor.execute(TABLE)
-        try:
+        with transaction.atomic():
+            cursor.execute(TABLE)
             _copy(cursor, read(path, tally))
             cursor.execute("ANALYZE oracle_request")
             cursor.execute(MATCHED)
             cursor.execute("ANALYZE oracle_wire")
+        try:
             yield tally
         finally:
-            if not connection.needs_rollback:
-                cursor.execute("DROP TABLE IF EXISTS oracle_wire, oracle_request")
+            cursor.execute("DROP TABLE oracle_wire, oracle_request")
 
 
 def read(path: Path, tally: Tally) -> Iterator[Request]:
@@ -113,7 +114,9 @@ def read(path: Path, tally: Tally) -> Iterator[Request]:
         else:
             answer = _checked(number, plain, ANSWERED)
             if waiting is None or waiting["seq"] != answer["seq"]:
-                raise BadLedger(f"line {number} answers a request that is not on the line before it")
+                raise BadLedger(
+                    f"line {number} answers a request that is not right before it"
+                )
             yield _request(waiting, answer, tally)
             waiting = None
     if waiting is not None:
@@ -152,8 +155,11 @@ def _checked(
 ) -> dict[str, Any]:
     for name, kind in fields.items():
         value = plain.get(name)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        is_bool = isinstance(value, bool)
+        if not isinstance(value, kind) or is_bool is not (kind is bool):
             raise BadLedger(f"line {number}: {name} is missing or is not what it should be")
+    if not 0 <= plain.get("received_at", 0) < LATEST:
+        raise BadLedger(f"line {number}: received_at is not in Unix seconds")
     return plain
 
 
@@ -185,9 +191,9 @@ def _copy(cursor: Any, requests: Iterable[Request]) -> None:
                     _e164(request.to),
                     words(request.text),
                     segments_of(request.text),
-                    request.ref,
+                    _storable(request.ref),
                     request.took,
-                    request.provider_ref,
+                    _storable(request.provider_ref),
                 )
             )
 
@@ -219,4 +225,9 @@ def _word_hasher(cursor: Any) -> Callable[[str], str]:
 
 def _e164(recipient: str) -> str:
     """Some providers leave out the plus."""
-    return f"+{recipient}" if recipient.isdigit() else recipient
+    return f"+{recipient}" if recipient.isdigit() else _storable(recipient)
+
+
+def _storable(text: str) -> str:
+    """Without what Postgres cannot hold; nothing of ours contains it."""
+    return text.encode(errors="replace").decode().replace("\0", "")

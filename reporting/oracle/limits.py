@@ -18,32 +18,41 @@ COUNTS = "a.outcome IN ('', 'accepted', 'unknown')"
 ON_CAPS = "(m.kind <> 'reply' OR m.reply_kind = 'more-jobs')"
 TOLERANCE = "interval '1 second'"  # times may have been stored as whole seconds
 
-BRAND_CAPS = f"""
+BRAND_CAPS = compose(
+    """
     SELECT m.brand_id AS brand, a.brand_day AS day, count(*) AS messages, b.daily_cap AS cap
     FROM delivery_attempt a
     JOIN delivery_message m ON m.id = a.message_id
     JOIN brands_brand b ON b.id = m.brand_id
-    WHERE {COUNTS} AND {ON_CAPS} AND a.brand_day >= %(since)s::date
+    WHERE $counts AND $on_caps AND a.brand_day >= %(since)s::date
     GROUP BY m.brand_id, a.brand_day, b.daily_cap HAVING count(*) > b.daily_cap
-"""
+""",
+    counts=COUNTS, on_caps=ON_CAPS,
+)
 
-CAMPAIGN_CAPS = f"""
+CAMPAIGN_CAPS = compose(
+    """
     SELECT m.campaign_id AS campaign, a.brand_day AS day, count(*) AS messages, c.daily_cap AS cap
     FROM delivery_attempt a
     JOIN delivery_message m ON m.id = a.message_id
     JOIN campaigns_campaign c ON c.id = m.campaign_id
-    WHERE {COUNTS} AND {ON_CAPS} AND a.brand_day >= %(since)s::date
+    WHERE $counts AND $on_caps AND a.brand_day >= %(since)s::date
     GROUP BY m.campaign_id, a.brand_day, c.daily_cap HAVING count(*) > c.daily_cap
-"""
+""",
+    counts=COUNTS, on_caps=ON_CAPS,
+)
 
-SENT_TO_PERSONS = f"""
-    SELECT m.person_id, a.message_id, a.intent_at, a.intent_at - {{before}} AS pause
+SENT_TO_PERSONS = compose(
+    """
+    SELECT m.person_id, a.message_id, a.intent_at, a.intent_at - {before} AS pause
     FROM delivery_attempt a
     JOIN delivery_message m ON m.id = a.message_id
     CROSS JOIN brands_installation i
-    WHERE {COUNTS} AND m.kind <> 'reply' AND a.intent_at >= %(since)s::timestamptz - interval '7 days'
+    WHERE $counts AND m.kind <> 'reply' AND a.intent_at >= %(since)s::timestamptz - interval '7 days'
     WINDOW sends AS (PARTITION BY m.person_id ORDER BY a.intent_at, a.id)
-"""
+""",
+    counts=COUNTS,
+)
 
 
 def _within(limit: str, span: str) -> str:
@@ -60,20 +69,24 @@ PER_DAY = _within("i.persons_per_day::int", "interval '24 hours'")
 PER_WEEK = _within("i.persons_per_week::int", "interval '7 days'")
 GAP = _within("1", "make_interval(mins => i.person_gap_minutes)")
 
-DAYS = f"""
+DAYS = compose(
+    """
     SELECT m.brand_id, b.zone, a.brand_day, min(a.intent_at), max(a.intent_at)
     FROM delivery_attempt a
     JOIN delivery_message m ON m.id = a.message_id
     JOIN brands_brand b ON b.id = m.brand_id
-    WHERE {ON_CAPS} AND a.intent_at >= %(since)s
+    WHERE $on_caps AND a.intent_at >= %(since)s
     GROUP BY m.brand_id, b.zone, a.brand_day
-"""
+""",
+    on_caps=ON_CAPS,
+)
 
-COUNTERS = f"""
+COUNTERS = compose(
+    """
     WITH counted AS (
         SELECT m.brand_id, m.campaign_id, a.brand_day, count(*) AS messages
         FROM delivery_attempt a JOIN delivery_message m ON m.id = a.message_id
-        WHERE {COUNTS} AND {ON_CAPS} AND a.brand_day > %(since)s::date
+        WHERE $counts AND $on_caps AND a.brand_day > %(since)s::date
         GROUP BY m.brand_id, m.campaign_id, a.brand_day
     ), recount AS (
         SELECT 'brand:' || brand_id || ':' || to_char(brand_day, 'YYYY-MM-DD') AS key,
@@ -85,13 +98,15 @@ COUNTERS = f"""
         FROM counted WHERE campaign_id IS NOT NULL GROUP BY 1
     ), kept AS (
         SELECT key, used FROM delivery_capcounter
-        WHERE key ~ '^(brand|campaign):[0-9]+:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$'
+        WHERE key ~ '^(brand|campaign):[0-9]+:[0-9]{4}-[0-9]{2}-[0-9]{2}$'
           AND right(key, 10) > to_char(%(since)s::date, 'YYYY-MM-DD')
     )
     SELECT key AS counter, coalesce(kept.used, 0) AS used, coalesce(recount.messages, 0) AS recounted
     FROM kept FULL JOIN recount USING (key)
     WHERE coalesce(kept.used, 0) <> coalesce(recount.messages, 0)
-"""
+""",
+    counts=COUNTS, on_caps=ON_CAPS,
+)
 
 counters_recounted = sql("a cap's counter is not what a recount gives", COUNTERS)
 

@@ -4,37 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reporting.oracle.checks import Check, Probe, sql
+from reporting.oracle.checks import Check, Probe, compose, sql
 from reporting.oracle.limits import counters_recounted
 
 STUCK = "%(now)s::timestamptz - interval '15 minutes'"
 SWEPT = "%(now)s::timestamptz - interval '5 minutes'"
 LATEST_ON_EARTH = "interval '12 hours'"  # UTC-12: local times come last there
 
-SENDING = f"""
+SENDING = compose(
+    """
     SELECT m.id AS message, a.id AS attempt
     FROM delivery_message m JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
-    WHERE m.status = 'sending' AND a.intent_at < {STUCK}
-"""
-PENDING = f"""
+    WHERE m.status = 'sending' AND a.intent_at < $stuck
+""",
+    stuck=STUCK,
+)
+PENDING = compose(
+    """
     SELECT id AS attempt, message_id AS message
-    FROM delivery_attempt WHERE outcome = '' AND intent_at < {STUCK}
-"""
-OVERDUE = f"""
-    SELECT message_id AS message, lane_id AS number FROM delivery_due WHERE expires_at < {SWEPT}
-"""
-OPEN_SLOTS = f"""
+    FROM delivery_attempt WHERE outcome = '' AND intent_at < $stuck
+""",
+    stuck=STUCK,
+)
+OVERDUE = compose(
+    """
+    SELECT message_id AS message, lane_id AS number FROM delivery_due WHERE expires_at < $swept
+""",
+    swept=SWEPT,
+)
+OPEN_SLOTS = compose(
+    """
     SELECT id AS slot, campaign_id AS campaign FROM campaigns_slot
     WHERE state = 'open'
       AND (local_date + local_time + make_interval(mins => length_minutes)) AT TIME ZONE 'UTC'
-          + {LATEST_ON_EARTH} < {STUCK}
-"""
-INBOUND = f"""
-    SELECT id AS inbound FROM delivery_inbound WHERE applied_at IS NULL AND received_at < {STUCK}
-"""
-REPORTS = f"""
-    SELECT id AS event FROM delivery_webhookevent WHERE applied_at IS NULL AND received_at < {STUCK}
-"""
+          + $latest_on_earth < $stuck
+""",
+    latest_on_earth=LATEST_ON_EARTH, stuck=STUCK,
+)
+INBOUND = compose(
+    """
+    SELECT id AS inbound FROM delivery_inbound WHERE applied_at IS NULL AND received_at < $stuck
+""",
+    stuck=STUCK,
+)
+REPORTS = compose(
+    """
+    SELECT id AS event FROM delivery_webhookevent WHERE applied_at IS NULL AND received_at < $stuck
+""",
+    stuck=STUCK,
+)
 
 O9 = Check(
     "O9",
@@ -69,16 +87,22 @@ DUE_ASTRAY = """
 """
 HANDED_OVER = """('sending', 'accepted', 'sent', 'delivered', 'undelivered', 'failed', 'no_report',
                   'unknown', 'not_found', 'rejected')"""
-NO_LIVE_ATTEMPT = f"""
+NO_LIVE_ATTEMPT = compose(
+    """
     SELECT m.id AS message, m.status FROM delivery_message m
     LEFT JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
-    WHERE m.status IN {HANDED_OVER} AND a.id IS NULL
-"""
-LIVE_ATTEMPT = f"""
+    WHERE m.status IN $handed_over AND a.id IS NULL
+""",
+    handed_over=HANDED_OVER,
+)
+LIVE_ATTEMPT = compose(
+    """
     SELECT m.id AS message, m.status, a.id AS attempt FROM delivery_message m
     JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
-    WHERE m.status NOT IN {HANDED_OVER}
-"""
+    WHERE m.status NOT IN $handed_over
+""",
+    handed_over=HANDED_OVER,
+)
 CONTRADICTION = """
     SELECT m.id AS message, m.status, a.id AS attempt, a.outcome FROM delivery_message m
     JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
@@ -111,9 +135,7 @@ def orphans(table: str, label: str, parents: Mapping[str, str], key: str = "id")
         f" LEFT JOIN {parent} p_{column} ON p_{column}.id = t.{column}"
         for column, parent in parents.items()
     )
-    missing = {
-        column: f"t.{column} IS NOT NULL AND p_{column}.id IS NULL" for column in parents
-    }
+    missing = {column: f"t.{column} IS NOT NULL AND p_{column}.id IS NULL" for column in parents}
     named = ", ".join(f"CASE WHEN {gone} THEN '{column}' END" for column, gone in missing.items())
     query = (
         f"SELECT t.{key} AS {label}, concat_ws(' ', {named}) AS \"column\" "  # noqa: S608

@@ -73,9 +73,9 @@ class TestIsOpen:
 
     @pytest.mark.parametrize("closes", [time(9), time(8), time(0)])
     def test_hours_that_end_before_they_begin_are_closed(self, closes):
-        assert not SendingHours(time(9), closes).is_open(
-            at("2026-07-01 09:00", NEW_YORK), {NEW_YORK}
-        )
+        inverted = SendingHours(time(9), closes)
+        assert inverted.on(date(2026, 7, 1)) is None
+        assert not inverted.is_open(at("2026-07-01 09:00", NEW_YORK), {NEW_YORK})
 
     def test_a_moment_without_a_zone_is_an_error(self):
         with pytest.raises(ValueError, match="without a time zone"):
@@ -176,6 +176,9 @@ class TestNextOpening:
     def test_is_none_when_every_day_is_closed(self):
         never = SendingHours(time(20), time(9))
         assert never.next_opening(utc("2026-07-01 12:00"), {NEW_YORK}) is None
+
+    def test_is_none_without_a_place(self):
+        assert NINE_TO_EIGHT.next_opening(utc("2026-07-01 12:00"), frozenset()) is None
 
     def test_is_in_utc_whatever_now_is_in(self):
         noon = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo(NEW_YORK))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from re import _parser  # type: ignore[attr-defined]
+from re import _parser
 
 import phonenumbers
 import pytest
@@ -165,6 +165,12 @@ def test_punctuation_is_read_as_phonenumbers_reads_it(raw, region):
 @given(st.from_regex(r"\+1[-. ]?[2-9][0-9]{2}[-. ]?[0-9]{3}[0-9]{4}", fullmatch=True))
 def test_a_plus_one_is_read_alike_from_any_country(raw):
     assert agrees(raw, "GB")
+
+
+@pytest.mark.parametrize("prefix", ["246522", "876606"])
+def test_an_exchange_with_two_answers_is_not_remembered(prefix):
+    assert isinstance(parse(f"{prefix}0123"), Phone)
+    assert parse(f"{prefix}2123") == phones.INVALID
 
 
 def looks_at(pattern):

@@ -30,7 +30,9 @@ class Command(BaseCommand):
         redis, mark = rates.connect(settings.REDIS_URL), read_mark()
         identity = str(installation.identity)
         try:
-            self.stdout.write(f"Redis last saw {rates.stored_mark(redis, identity)}, this is {mark}.")
+            self.stdout.write(
+                f"Redis last saw {rates.stored_mark(redis, identity)}, this is {mark}."
+            )
             if not options["yes"] and input("Type yes to confirm this database: ") != "yes":
                 raise CommandError("Nothing was changed.")
             rates.confirm_database(redis, identity, mark)

@@ -13,7 +13,9 @@ from delivery.shifting import CannotShift, shift_to
 
 
 class Command(BaseCommand):
-    help = "Move the sandbox's clock forward: by a duration (03:00:00) or to a time (2027-01-01T15:00Z)."
+    help = (
+        "Move the sandbox's clock forward by a duration (03:00:00) or to a time (2027-01-01T15:00Z)"
+    )
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("to", help="a duration, or an ISO 8601 time with its offset")

@@ -1,7 +1,7 @@
-"""Running a command in the foreground for `./dev`: its signals, its exit code, its end.
+"""What `./dev` does with processes: runs a command in the foreground, ends what others left.
 
-The command reads the terminal itself. It gets the signals that were sent to us, once: those of
-Ctrl-C reach it from the terminal anyway. If we are killed it is asked to end.
+A command in the foreground reads the terminal itself. It gets the signals that were sent to us,
+once: that of Ctrl-C reaches it from the terminal anyway. If we are killed it is asked to end.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,23 @@ DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 STOP_SECONDS = 30.0
 
 libc = ctypes.CDLL(None)
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Whether it has ended; a zombie has, whoever must still bury it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def waited(until: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not until():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def end_with_parent() -> None:
@@ -102,9 +120,10 @@ def end_recorded(folder: Path, *, belongs_to: str) -> int:
     for process in doomed:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    for process in psutil.wait_procs(doomed, STOP_SECONDS)[1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    if not waited(lambda: all(map(is_over, doomed)), STOP_SECONDS):
+        for process in doomed:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
     return len(doomed)
 
 

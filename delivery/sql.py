@@ -1,0 +1,29 @@
+"""Running one named statement on Django's connection. Statements stand beside their functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+Row = tuple[Any, ...]
+
+
+def rows(statement: str, *arguments: Any) -> list[Row]:
+    """All rows the statement returns; none for one that returns nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def one(statement: str, *arguments: Any) -> Row:
+    """The single row of the statement."""
+    (row,) = rows(statement, *arguments)
+    return row
+
+
+def count(statement: str, *arguments: Any) -> int:
+    """How many rows the statement changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+        return int(cursor.rowcount)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.simulator_ledger import Ledger, Submission, read_ledger
+
+
+def a_submission(to="+12025550143", text="hi"):
+    return Submission("twilio", "AC1", "+15005550001", to, text, "r1")
+
+
+def noted(path, *submissions, took=True):
+    ledger = Ledger(path)
+    for sent in submissions:
+        ref = f"SM{ledger.next_seq}"
+        ledger.note(sent, verdict="accepted", took=took, provider_ref=ref)
+    ledger.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "ledger.jsonl"
+
+
+class TestTheFile:
+    def test_has_a_line_for_the_request_and_one_for_the_verdict(self, path):
+        before = time.time()
+        noted(path, a_submission())
+        request, verdict = [json.loads(line) for line in path.read_bytes().splitlines()]
+        assert before - 1 < request.pop("received_at") < time.time() + 1
+        assert request == {
+            "seq": 1,
+            "provider": "twilio",
+            "account": "AC1",
+            "from": "+15005550001",
+            "to": "+12025550143",
+            "text": "hi",
+            "ref": "r1",
+        }
+        assert verdict == {"seq": 1, "verdict": "accepted", "took": True, "provider_ref": "SM1"}
+
+    def test_goes_on_where_it_stopped(self, path):
+        noted(path, a_submission("+1"), a_submission("+2"))
+        noted(path, a_submission("+3"))
+        assert [(entry.seq, entry.submission.to) for entry in read_ledger(path)] == [
+            (1, "+1"),
+            (2, "+2"),
+            (3, "+3"),
+        ]
+
+    @pytest.mark.parametrize("cut", [1, 20, 75, 100, 200])
+    def test_goes_on_after_an_end_that_was_cut_off(self, path, cut):
+        noted(path, a_submission("+1"), a_submission("+2"))
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-cut])
+        noted(path, a_submission("+3"))
+        assert path.read_bytes().startswith(whole[:-cut])
+        entries = list(read_ledger(path))
+        assert entries[0].submission.to == "+1"
+        assert entries[-1].submission.to == "+3"
+        assert len({entry.seq for entry in entries}) == len(entries)
+
+    def test_an_entry_without_a_verdict_is_read_as_such(self, path):
+        noted(path, a_submission("+1"))
+        path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+        (entry,) = read_ledger(path)
+        assert (entry.verdict, entry.took, entry.submission.to) == ("", False, "+1")
+
+    @given(st.text())
+    def test_any_text_comes_back(self, tmp_path_factory, text):
+        path = tmp_path_factory.mktemp("ledger") / "ledger.jsonl"
+        noted(path, a_submission(text=text))
+        (entry,) = read_ledger(path)
+        assert entry.submission.text == text
+
+
+class TestLookingBack:
+    def test_what_was_taken_for_a_recipient_is_found(self, path):
+        noted(path, a_submission("+1"), a_submission("+2"), a_submission("+1", "again"))
+        ledger = Ledger(path)
+        assert [entry.submission.text for entry in ledger.taken_for("+1")] == ["hi", "again"]
+
+    def test_what_was_not_taken_is_not(self, path):
+        noted(path, a_submission(), took=False)
+        assert Ledger(path).taken_for("+12025550143") == []
+
+    def test_what_is_not_written_yet_is_found_too(self, path):
+        ledger = Ledger(path)
+        ledger.note(a_submission(), verdict="accepted", took=True, provider_ref="SM1")
+        assert ledger.entry(1).provider_ref == "SM1"
+
+    @pytest.mark.parametrize("seq", [-1, 0, 2])
+    def test_a_number_that_was_not_given_is_nothing(self, path, seq):
+        noted(path, a_submission())
+        assert Ledger(path).entry(seq) is None

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import uuid
+from datetime import date, time, timedelta
+from itertools import count
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from brands import clock
+from brands.models import ApiKey, Brand, ClockShift, Installation, Membership
+from brands.paging import BigTable
+from campaigns.models import Campaign, ListRoute, Slot, Template
+from compliance.models import ClosedDay, ConsentEvent, Keyword, OptOutEvent, Person, StateRule
+from delivery.models import Attempt, CapCounter, Due, Inbound, Message, WebhookEvent
+from leads.models import Import, ImportError, Lead, LeadList, ListEntry, RejectedLead
+from links.models import Click, ShortLink
+from providers.models import ProviderAccount, Route, SenderNumber, WeightChange
+from tests.factories import (
+    make_account,
+    make_brand,
+    make_campaign,
+    make_due,
+    make_installation,
+    make_lead,
+    make_list,
+    make_number,
+    make_person,
+    make_route,
+    make_template,
+    open_slot,
+)
+
+OURS = {"brands", "compliance", "leads", "campaigns", "providers", "delivery", "links"}
+BIG = [Person, Lead, Message, Due, Attempt, Click, ListEntry, ShortLink, Inbound, WebhookEvent]
+KEPT = [Brand, Person, Lead, LeadList, Campaign, Slot, ProviderAccount, SenderNumber, Route]
+KEPT += [Installation, ClockShift, OptOutEvent, ConsentEvent]
+
+pytestmark = pytest.mark.django_db
+numbers = count(1)
+
+
+def a_campaign():
+    brand = make_brand()
+    lane = make_number()
+    make_route(brand, lane)
+    return make_campaign(brand, make_list(brand, make_lead(brand))), lane
+
+
+def an_attempt():
+    campaign, lane = a_campaign()
+    now = clock.now()
+    slot = open_slot(campaign, on=now.date(), at=time(9))
+    message = make_due(slot, make_lead(campaign.brand), lane, now=now)
+    link = ShortLink.objects.create(
+        code=f"code{next(numbers):04d}", brand=campaign.brand, destination="https://example.com/"
+    )
+    Message.objects.filter(pk=message.pk).update(link=link)
+    return Attempt.objects.create(
+        message=message,
+        account=lane.account,
+        number=lane,
+        sender=uuid.uuid4(),
+        ref=f"ref-{next(numbers)}",
+        provider_refs=["SM1"],
+        text="Hi there",
+        segments=1,
+        brand_day=now.date(),
+        intent_at=now,
+    )
+
+
+def an_inbound():
+    lane, person = make_number(), make_person()
+    return Inbound.objects.create(
+        account=lane.account,
+        number=lane,
+        person=person,
+        brand=make_brand(),
+        provider_ref=f"SM{next(numbers)}",
+        from_value=person.phone,
+        to_value=lane.value,
+        text="STOP",
+        raw={"Body": "STOP"},
+    )
+
+
+def an_import():
+    made = make_list(make_brand())
+    return Import.objects.create(brand=made.brand, lead_list=made, file_name="people.csv")
+
+
+def an_import_error():
+    return ImportError.objects.create(
+        taken_in=an_import(), line=2, code="bad_phone", message="No.", row={"phone": "x"}
+    )
+
+
+def a_list_route():
+    brand = make_brand()
+    return ListRoute.objects.create(
+        lead_list=make_list(brand), route=make_route(brand, make_number())
+    )
+
+
+def an_api_key():
+    n = next(numbers)
+    return ApiKey.objects.create(
+        brand=make_brand(), name="Portal", prefix=f"k{n}", key_hash=f"h4sh{n}", scopes=["leads"]
+    )
+
+
+def a_clock_shift():
+    return ClockShift.objects.create(seconds=60, real_at=clock.now(), total_seconds=60)
+
+
+def a_membership():
+    user = User.objects.create(username=f"user{next(numbers)}")
+    return Membership.objects.create(user=user, brand=make_brand(), role="admin")
+
+
+def an_opt_out():
+    return OptOutEvent.objects.create(person=make_person(), source="inbound", brand=make_brand())
+
+
+def a_webhook_event():
+    return WebhookEvent.objects.create(
+        account=make_account(), dedupe_key=f"key{next(numbers)}", raw={"a": 1}
+    )
+
+
+def a_state_rule():
+    return StateRule.objects.create(
+        state="FL", weekday=0, opens=time(8), closes=time(20), source="x", valid_from="2026-01-01"
+    )
+
+
+MAKERS = {
+    Brand: make_brand,
+    Membership: a_membership,
+    ApiKey: an_api_key,
+    Installation: lambda: Installation.objects.get(),
+    ClockShift: a_clock_shift,
+    User: lambda: User.objects.create(username=f"user{next(numbers)}"),
+    Group: lambda: Group.objects.create(name=f"group{next(numbers)}"),
+    Person: make_person,
+    OptOutEvent: an_opt_out,
+    ConsentEvent: lambda: make_lead(make_brand()).consent,
+    StateRule: a_state_rule,
+    ClosedDay: lambda: ClosedDay.objects.create(
+        state="FL", on=date(2026, 1, 1) + timedelta(next(numbers)), name="A day"
+    ),
+    Keyword: lambda: Keyword.objects.create(brand=make_brand(), word="HALT", label="stop"),
+    Lead: lambda: make_lead(make_brand()),
+    LeadList: lambda: make_list(make_brand()),
+    ListEntry: lambda: make_list(b := make_brand(), make_lead(b)).listentry_set.get(),
+    Import: an_import,
+    ImportError: an_import_error,
+    RejectedLead: lambda: RejectedLead.objects.create(
+        brand=make_brand(), code="bad_phone", message="No.", fields={"phone": "x"}
+    ),
+    Template: lambda: make_template(make_brand()),
+    Campaign: lambda: a_campaign()[0],
+    Slot: lambda: Slot.objects.create(
+        campaign=a_campaign()[0], local_date=date(2026, 6, 1), local_time=time(9)
+    ),
+    ListRoute: a_list_route,
+    ProviderAccount: make_account,
+    SenderNumber: make_number,
+    Route: lambda: make_route(make_brand(), make_number()),
+    WeightChange: lambda: WeightChange.objects.create(
+        account=make_account(), before=1, after=2, reason="Tried."
+    ),
+    Message: lambda: an_attempt().message,
+    Due: lambda: an_attempt().message.due,
+    Attempt: an_attempt,
+    Inbound: an_inbound,
+    WebhookEvent: a_webhook_event,
+    CapCounter: lambda: CapCounter.objects.create(key=f"brand:{next(numbers)}:2026-11-21"),
+    ShortLink: lambda: an_attempt() and ShortLink.objects.latest("pk"),
+    Click: lambda: Click.objects.create(
+        link=MAKERS[ShortLink](), method="GET", ip="192.0.2.1", agent="Browser/1.0"
+    ),
+}
+MODELS = pytest.mark.parametrize("model", MAKERS, ids=lambda model: model.__name__)
+
+
+def page_of(model, name, *args):
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
+
+
+def queries_of(client, url):
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(url).status_code == 200
+    return [query["sql"] for query in queries]
+
+
+@pytest.fixture(autouse=True)
+def installation():
+    return make_installation()
+
+
+@pytest.fixture
+def staff(client):
+    client.force_login(User.objects.create_superuser("staff"))
+    return client
+
+
+def test_every_table_people_need_is_tried_here():
+    registered = {m for m in admin.site._registry if m._meta.app_label in OURS}
+    assert registered == {m for m in MAKERS if m._meta.app_label in OURS}
+
+
+def test_the_front_page_opens(staff):
+    assert staff.get("/admin/").status_code == 200
+
+
+@MODELS
+class TestEachPage:
+    def test_lists_ten_rows_with_as_many_queries_as_one(self, staff, model):
+        MAKERS[model]()
+        url = page_of(model, "changelist")
+        staff.get(url)  # content types and the like are read once
+        one = queries_of(staff, url)
+        for _ in range(9):
+            MAKERS[model]()
+        assert len(queries_of(staff, url)) == len(one)
+
+    def test_opens_a_row_with_as_many_queries_whatever_else_there_is(self, staff, model):
+        row = MAKERS[model]()
+        url = page_of(model, "change", row.pk)
+        staff.get(url)
+        one = queries_of(staff, url)
+        for _ in range(9):
+            MAKERS[model]()
+        assert len(queries_of(staff, url)) == len(one)
+
+    def test_opens_the_form_for_a_new_row_where_there_may_be_one(self, staff, model):
+        allowed = admin.site._registry[model].has_add_permission(a_request(staff))
+        assert staff.get(page_of(model, "add")).status_code == (200 if allowed else 403)
+
+    def test_counts_its_rows_once_at_most(self, staff, model):
+        MAKERS[model]()
+        found = [q for q in queries_of(staff, page_of(model, "changelist")) if "COUNT(" in q]
+        assert len(found) <= 1
+
+    def test_answers_a_search_for_anything(self, staff, model):
+        MAKERS[model]()
+        for words in ("12", "Not a number", "(212) 555-0100", "9" * 30, "a\0b"):
+            response = staff.get(page_of(model, "changelist"), {"q": words})
+            assert response.status_code == 200, words
+
+
+def a_request(client):
+    return client.get("/admin/").wsgi_request
+
+
+@pytest.mark.parametrize("model", BIG, ids=lambda model: model.__name__)
+class TestBigTables:
+    def test_are_not_counted(self, staff, model):
+        MAKERS[model]()
+        assert isinstance(admin.site._registry[model], BigTable)
+        assert not [q for q in queries_of(staff, page_of(model, "changelist")) if "COUNT(" in q]
+
+    def test_show_more_on_the_next_page(self, staff, model, monkeypatch):
+        monkeypatch.setattr(admin.site._registry[model], "list_per_page", 1)
+        first, second = MAKERS[model](), MAKERS[model]()
+        url = page_of(model, "changelist")
+        shown = [staff.get(url, {"p": p}).context["cl"].result_list for p in (1, 2)]
+        assert [list(rows) for rows in shown] == [[second], [first]]
+
+    def test_are_never_offered_whole_in_a_form(self, staff, model):
+        request = a_request(staff)
+        for page in admin.site._registry.values():
+            if page.has_add_permission(request) or page.has_change_permission(request):
+                fields = page.get_form(request).base_fields.items()
+                offered = {n for n, field in fields if offers(field, model)}
+                assert offered <= set(page.autocomplete_fields), page
+
+
+def offers(field, model):
+    return getattr(field, "queryset", None) is not None and field.queryset.model is model
+
+
+@pytest.mark.parametrize("model", KEPT, ids=lambda model: model.__name__)
+def test_rows_that_are_kept_cannot_be_deleted_here(staff, model):
+    row = MAKERS[model]()
+    assert staff.post(page_of(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in staff.get(page_of(model, "changelist")).text
