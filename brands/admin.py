@@ -23,7 +23,8 @@ from brands.models import ApiKey, Brand, ClockShift, Installation, Membership
 from brands.paging import Page
 
 Rows = QuerySet[Any]
-HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9-]+(\.[a-z0-9-]+)*")
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+HOST = re.compile(rf"{LABEL}(\.{LABEL})*")
 
 
 class NeverDeleted:

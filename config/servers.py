@@ -231,6 +231,7 @@ class Postgres(Server):
 
     def launch(self, port: int) -> subprocess.Popen[bytes]:
         self._refuse_what_is_not_ours(self.data)
+        self._take_over_pid_file()
         options = POSTGRES_OPTIONS | ({} if self.durable else QUICK_POSTGRES)
         settings = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         binary = str(self._binaries() / "postgres")
@@ -273,6 +274,17 @@ class Postgres(Server):
         if self.data.parent == self.log.parent.parent:
             return ""
         return f", as {self.log.parent.parent} is closed to the account that Postgres runs as"
+
+    def _take_over_pid_file(self) -> None:
+        """Let a dead server's pid file not keep the next one from starting.
+
+        Its number may be a zombie's, or a stranger's after a reboot, and Postgres would give up. We
+        put our own: it ignores its parent's, and goes on to look for live backends by the rest.
+        """
+        file = self.data / self.pid_name
+        if file.exists() and self.process() is None:
+            _, *rest = file.read_text().splitlines(keepends=True) or [""]
+            file.write_text("".join([f"{os.getpid()}\n", *rest]))
 
     def _as_account(self) -> dict[str, Any]:
         return self.account.popen() if self.account else {}

@@ -20,6 +20,7 @@ from brands import clock
 from delivery import sql
 from delivery.claims import REPLIES, Grant
 from delivery.facts import COUNTERS, local_day
+from delivery.intents import Intent
 from delivery.steps import cap_keys
 from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, grant
 
@@ -189,11 +190,13 @@ class Picker:
             self._tokens.add(self._wants[queue, lane_id], -segments)
         self._wants.clear()
 
-    def give_back(self, lane_id: int, account_id: int, brand_id: int, segments: int) -> None:
-        """Tokens of an intent that certainly did not leave."""
-        want = Want(queue=1, lane_id=lane_id, account_id=account_id, brand_id=brand_id, rows=0,
-                    segments_each=1)  # fmt: skip
-        self._tokens.add(want, segments)
+    def give_back(self, intent: Intent) -> None:
+        """The tokens of an intent whose request was never made."""
+        segments = intent.send.segments
+        self._tokens.lanes[intent.lane_id] += segments
+        self._tokens.accounts[intent.account_id] += segments
+        if intent.queue != REPLIES:
+            self._tokens.brands[intent.brand_id] += segments
 
     def hand_in(self) -> None:
         """Give back what is left, at the end of a slice."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from django.db import DatabaseError, DataError, IntegrityError, transaction
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
 
 from delivery import claims, facts, intents, outcomes
 from delivery.claims import Claimed, Grant
@@ -49,7 +49,7 @@ class Batch:
 def send_batch(room: int, *, picker: Picker, sender: Sender, journal: Journal) -> int:
     """One turn of a worker: hand the next batch to the sender; returns how many rows were claimed.
 
-    Raises OperationalError when the database broke it off; nothing has left then.
+    Raises OperationalError or InterfaceError when the database broke it off; nothing left then.
     """
     alone = picker.grant_alone()
     if alone is not None:
@@ -72,24 +72,22 @@ def _take_granted(grants: Sequence[Grant], journal: Journal) -> Batch:
 
 def take(claim: Claim, journal: Journal) -> Batch:
     """Claim, decide and commit a batch; row by row when one of them breaks it."""
-    try:
+    for attempt in (_together, _together, _row_by_row):
         try:
-            return _together(claim, journal)
+            return attempt(claim, journal)
         except intents.CapFull:
-            return _together(claim, journal)  # once more, with what is left of the cap
-    except intents.CapFull:
-        logger.warning("cap contended: the batch waits")
-        return Batch()
-    except Exception as error:
-        if _breaks_off(error):
-            raise
-        logger.exception("batch failed, taking it row by row")
-        return _row_by_row(claim, journal)
+            logger.info("another batch took the rest of a cap: decided again")
+        except Exception as error:
+            if _breaks_off(error) or attempt is _row_by_row:
+                raise
+            logger.exception("batch failed, taking it row by row")
+            return _row_by_row(claim, journal)
+    return Batch()
 
 
 def _breaks_off(error: Exception) -> bool:
     """True for what rolls back and waits; a data error or a bug is pinned on its row instead."""
-    if isinstance(error, DatabaseError):
+    if isinstance(error, DatabaseError | InterfaceError):
         return not isinstance(error, DataError | IntegrityError)
     return isinstance(error, NOT_STRIKES)
 

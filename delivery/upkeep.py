@@ -5,8 +5,12 @@ Everything here is idempotent and may run anywhere, any number of times at once.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from brands import clock
 from delivery import sql
+from delivery.facts import COUNTERS, local_day
+from delivery.steps import cap_keys
 
 CHUNK = 1000
 
@@ -23,6 +27,8 @@ UPDATE delivery_message m SET status = 'expired', reason = CASE
     WHEN b.paused_at IS NOT NULL THEN 'brand_paused'
     WHEN c.paused_at IS NOT NULL THEN 'campaign_paused'
     WHEN e.reason <> '' THEN e.reason
+    WHEN e.brand_id = ANY(%s::bigint[]) THEN 'brand_cap'
+    WHEN e.campaign_id = ANY(%s::bigint[]) THEN 'campaign_cap'
     WHEN n.paused_at IS NOT NULL OR a.paused_at IS NOT NULL OR n.retired_at IS NOT NULL
          OR a.retired_at IS NOT NULL OR n.rests_until > %s THEN 'lane_paused'
     ELSE 'no_capacity' END
@@ -35,6 +41,15 @@ CROSS JOIN brands_installation i
 WHERE m.id = e.message_id AND m.status = 'planned'
 """
 
+CAPS = """
+SELECT id, NULL, zone, daily_cap FROM brands_brand
+WHERE daily_cap IS NOT NULL AND retired_at IS NULL
+UNION ALL
+SELECT b.id, c.id, b.zone, c.daily_cap
+FROM campaigns_campaign c JOIN brands_brand b ON b.id = c.brand_id
+WHERE c.daily_cap IS NOT NULL AND c.retired_at IS NULL
+"""
+
 IS_DUE = """
 SELECT EXISTS (SELECT 1 FROM delivery_due WHERE not_before <= %s AND expires_at > %s)
 """
@@ -43,11 +58,27 @@ SELECT EXISTS (SELECT 1 FROM delivery_due WHERE not_before <= %s AND expires_at 
 def sweep_expired() -> int:
     """End expired rows, in chunks, with what held them or keeps their lane out now."""
     now, ended = clock.now(), 0
+    brands, campaigns = capped(now)
     while True:
-        rows = sql.count(EXPIRE, now, CHUNK, now)
+        rows = sql.count(EXPIRE, now, CHUNK, brands, campaigns, now)
         ended += rows
         if rows < CHUNK:
             return ended
+
+
+def capped(now: datetime) -> tuple[list[int], list[int]]:
+    """Brands and campaigns whose daily cap is reached on the brand's day."""
+    keys = {
+        key: (brand_id, campaign_id, cap)
+        for brand_id, campaign_id, zone, cap in sql.rows(CAPS)
+        for key in cap_keys(brand_id, campaign_id, local_day(zone, now)[0])[-1:]
+    }
+    used: dict[str, int] = dict(sql.rows(COUNTERS, list(keys)))
+    full = [keys[key] for key in keys if used.get(key, 0) >= keys[key][2]]
+    return (
+        [brand_id for brand_id, campaign_id, _ in full if campaign_id is None],
+        [campaign_id for _, campaign_id, _ in full if campaign_id is not None],
+    )
 
 
 def anything_due() -> bool:

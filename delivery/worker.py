@@ -13,23 +13,35 @@ from pathlib import Path
 from types import FrameType
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from rq.worker import SimpleWorker
 
 from brands.models import Installation
-from delivery import claims, pipeline, settling, sql
+from delivery import claims, intents, pipeline, settling, sql
 from delivery.journal import CannotWrite, Journal, read
 from delivery.picking import Picker
 from delivery.sender import Answered, Sender
 from providers import rates
+from providers.base import NotSent
 
 logger = logging.getLogger(__name__)
 
+UNUSED = frozenset({"too_late", "journal_not_written"})  # no request was made: its tokens are back
 IDLE_PAUSE = 0.1  # seconds
 GIVE_UP_IDLE = 2.0
 TROUBLE_PAUSE = 0.5
 COLLECT_WAIT = 0.02
-MOST_WAITING = 250  # outcomes that are stored together, at least while more are coming
+STORE_AT = 250  # outcomes that are stored together while more are coming
+STORE_WITHIN = 0.2  # seconds
+
+RESTS = (
+    OperationalError,
+    InterfaceError,
+    intents.Inconsistent,
+    claims.ClockSkew,
+    claims.Shifting,
+    CannotWrite,
+)
 
 stopping = threading.Event()
 
@@ -87,6 +99,7 @@ class Slice:
             breaker=breaker(),
         )
         self.unstored: list[Answered] = []
+        self.waiting_since = 0.0
         self.is_troubled = False
 
     def run(self, until: float) -> int:
@@ -112,25 +125,35 @@ class Slice:
                 rows = pipeline.send_batch(
                     room, picker=self.picker, sender=self.sender, journal=self.journal
                 )
-            except (OperationalError, claims.ClockSkew, claims.Shifting, CannotWrite) as error:
+            except RESTS as error:
                 self._rest_after(error)
         self.store(wait=0.0 if rows else COLLECT_WAIT if self.sender.under_way else IDLE_PAUSE)
         return rows
 
     def store(self, *, wait: float) -> None:
-        self.unstored += self.sender.collect(wait=wait)
-        if not self.unstored or (len(self.unstored) < MOST_WAITING and self._more_is_near()):
+        self._collect(wait)
+        if not self.unstored or self._may_wait():
             return
         try:
             pipeline.record_answers(self.unstored)
-        except OperationalError as error:
+        except (OperationalError, InterfaceError) as error:
             self._rest_after(error)
             return
         self.unstored.clear()
 
-    def _more_is_near(self) -> bool:
-        """A full batch is still on the wire: its outcomes are stored with these."""
-        return self.sender.under_way > MOST_WAITING
+    def _collect(self, wait: float) -> None:
+        answers = self.sender.collect(wait=wait)
+        if answers and not self.unstored:
+            self.waiting_since = time.monotonic()
+        self.unstored += answers
+        for answer in answers:
+            if isinstance(answer.outcome, NotSent) and answer.outcome.code in UNUSED:
+                self.picker.give_back(answer.intent)
+
+    def _may_wait(self) -> bool:
+        """Few, and just arrived, while more are on the wire: those are stored with these."""
+        is_young = time.monotonic() - self.waiting_since < STORE_WITHIN
+        return is_young and len(self.unstored) < STORE_AT < self.sender.under_way
 
     def _rest_after(self, error: Exception) -> None:
         self.is_troubled = True
@@ -141,7 +164,7 @@ class Slice:
     def drain(self) -> None:
         """Wait for what is on the wire and store it; a journal in doubt stays for the reaper."""
         while self.sender.under_way:
-            self.unstored += self.sender.collect(wait=0.5)
+            self._collect(wait=0.5)
         for _ in range(20):
             if not self.unstored:
                 break

@@ -30,8 +30,7 @@ ENTRIES = """
 
 # Entries come and go after a slot was planned, so each side is held against what can still be seen:
 # who was considered and has no message must be counted, and no more may be than have no message.
-SUMS = compose(
-    """
+SUMS = """
     SELECT slot_id, suppressed,
            count(*) FILTER (WHERE is_considered AND message_id IS NULL AND is_active) AS left_out,
            count(*) FILTER (WHERE message_id IS NULL) AS without_message
@@ -41,29 +40,20 @@ SUMS = compose(
         FROM campaigns_slot s, jsonb_each_text(s.suppressed) WHERE s.id = slot_id
     ) counted ON true
     GROUP BY slot_id, suppressed
-""",
-    entries=ENTRIES,
-)
+"""
 
-DOES_NOT_ADD_UP = compose(
-    """
+DOES_NOT_ADD_UP = """
     SELECT slot_id AS slot, without_message, left_out, suppressed
     FROM ($sums) sums WHERE left_out > suppressed OR suppressed > without_message
-""",
-    sums=SUMS,
-)
+"""
 
-BEYOND_PROGRESS = compose(
-    """
+BEYOND_PROGRESS = """
     SELECT slot_id AS slot, message_id AS message, entry_id AS entry
     FROM ($entries) entries
     WHERE message_id IS NOT NULL AND NOT is_considered AND added_at < created_at
-""",
-    entries=ENTRIES,
-)
+"""
 
-NOT_REACHED = compose(
-    """
+NOT_REACHED = """
     SELECT slot_id, places_id, min(entry_id), min(added_at), zones, local_date, local_time,
            started_at
     FROM ($entries) entries
@@ -74,9 +64,7 @@ NOT_REACHED = compose(
     WHERE NOT is_considered AND message_id IS NULL AND is_active
       AND c.paused_at IS NULL AND b.paused_at IS NULL
     GROUP BY slot_id, places_id, zones, local_date, local_time, started_at
-""",
-    entries=ENTRIES,
-)
+"""
 
 TWICE_IN_A_SLOT = """
     SELECT slot_id AS slot, person_id AS person, count(*) AS messages
@@ -97,6 +85,8 @@ NO_STATE = """
                          'expired', 'cancelled', 'dead')
 """
 
+PARTS = {"entries": ENTRIES, "sums": compose(SUMS, entries=ENTRIES)}
+
 
 def parts_never_planned(scope: Scope) -> Found:
     """Parts of a list that were there before their slot came due, and were never planned for."""
@@ -105,7 +95,7 @@ def parts_never_planned(scope: Scope) -> Found:
 
 def _not_reached(scope: Scope) -> Iterator[Ids]:
     with connection.cursor() as cursor:
-        cursor.execute(NOT_REACHED, {"since": scope.since})
+        cursor.execute(compose(NOT_REACHED, **PARTS), {"since": scope.since})
         groups = cursor.fetchall()
     for slot, places, entry, added_at, zones, on, at, started_at in groups:
         due = _due(on, at, zones or [])
@@ -127,9 +117,9 @@ O4 = Check(
     "O4",
     "the audience of a slot is the sum of its messages' states",
     (
-        sql("people on the list, messages and suppressed do not add up", DOES_NOT_ADD_UP),
+        sql("people on the list, messages and suppressed do not add up", DOES_NOT_ADD_UP, **PARTS),
         parts_never_planned,
-        sql("a message beyond what its slot's progress says", BEYOND_PROGRESS),
+        sql("a message beyond what its slot's progress says", BEYOND_PROGRESS, **PARTS),
         sql("a person has two messages of one slot", TWICE_IN_A_SLOT),
         sql("a closed slot has a message that is not at an end", STILL_OPEN),
         sql("a message in a state that nobody counts", NO_STATE),

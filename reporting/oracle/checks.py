@@ -78,18 +78,18 @@ class Result:
         return sum(found.total for found in self.found)
 
 
-def compose(query: str, **parts: str) -> str:
+def compose(query: str, /, **parts: str) -> str:
     """A query with its $parts put in, which are constants of this package; a dollar is doubled."""
     return Template(query).substitute(parts)
 
 
-def sql(says: str, query: str) -> Probe:
+def sql(says: str, query: str, /, **parts: str) -> Probe:
     """A probe in SQL: its rows are the problems, its columns name their ids.
 
-    The query may use %(now)s and %(since)s; any other percent sign is doubled.
+    The query may use %(now)s and %(since)s, and its $parts.
     """
 
-    counted = compose(COUNTED, query=query)
+    counted = compose(COUNTED, query=compose(query, **parts))
 
     def probe(scope: Scope) -> Found:
         limit = max(scope.examples, 1)

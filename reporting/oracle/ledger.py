@@ -1,8 +1,8 @@
 """Reading the simulator's ledger, and laying it beside our rows for the checks to compare.
 
 The ledger holds two JSON lines a request: `seq, received_at (real Unix seconds), provider, account,
-from, to, text, ref`, then `seq, verdict, took, provider_ref`. Texts get no further than this module:
-what the checks see of them is a hash and a number of segments.
+from, to, text, ref`, then `seq, verdict, took, provider_ref`. Texts get no further than this
+module: what the checks see of them is a hash and a number of segments.
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ def read(path: Path, tally: Tally) -> Iterator[Request]:
         else:
             answer = _checked(number, plain, ANSWERED)
             if waiting is None or waiting["seq"] != answer["seq"]:
-                raise BadLedger(
-                    f"line {number} answers a request that is not right before it"
-                )
+                raise BadLedger(f"line {number} answers a request that is not right before it")
             yield _request(waiting, answer, tally)
             waiting = None
     if waiting is not None:

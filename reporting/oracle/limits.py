@@ -12,77 +12,59 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from reporting.oracle.checks import CannotCheck, Check, Found, Ids, Scope, some, sql
+from reporting.oracle.checks import CannotCheck, Check, Found, Ids, Scope, compose, some, sql
 
-COUNTS = "a.outcome IN ('', 'accepted', 'unknown')"
-ON_CAPS = "(m.kind <> 'reply' OR m.reply_kind = 'more-jobs')"
-TOLERANCE = "interval '1 second'"  # times may have been stored as whole seconds
+PARTS = {
+    "counts": "a.outcome IN ('', 'accepted', 'unknown')",
+    "on_caps": "(m.kind <> 'reply' OR m.reply_kind = 'more-jobs')",
+    "tolerance": "interval '1 second'",  # times may have been stored as whole seconds
+}
 
-BRAND_CAPS = compose(
-    """
+BRAND_CAPS = """
     SELECT m.brand_id AS brand, a.brand_day AS day, count(*) AS messages, b.daily_cap AS cap
     FROM delivery_attempt a
     JOIN delivery_message m ON m.id = a.message_id
     JOIN brands_brand b ON b.id = m.brand_id
     WHERE $counts AND $on_caps AND a.brand_day >= %(since)s::date
     GROUP BY m.brand_id, a.brand_day, b.daily_cap HAVING count(*) > b.daily_cap
-""",
-    counts=COUNTS, on_caps=ON_CAPS,
-)
+"""
 
-CAMPAIGN_CAPS = compose(
-    """
+CAMPAIGN_CAPS = """
     SELECT m.campaign_id AS campaign, a.brand_day AS day, count(*) AS messages, c.daily_cap AS cap
     FROM delivery_attempt a
     JOIN delivery_message m ON m.id = a.message_id
     JOIN campaigns_campaign c ON c.id = m.campaign_id
     WHERE $counts AND $on_caps AND a.brand_day >= %(since)s::date
     GROUP BY m.campaign_id, a.brand_day, c.daily_cap HAVING count(*) > c.daily_cap
-""",
-    counts=COUNTS, on_caps=ON_CAPS,
-)
+"""
 
-SENT_TO_PERSONS = compose(
-    """
-    SELECT m.person_id, a.message_id, a.intent_at, a.intent_at - {before} AS pause
-    FROM delivery_attempt a
-    JOIN delivery_message m ON m.id = a.message_id
-    CROSS JOIN brands_installation i
-    WHERE $counts AND m.kind <> 'reply' AND a.intent_at >= %(since)s::timestamptz - interval '7 days'
-    WINDOW sends AS (PARTITION BY m.person_id ORDER BY a.intent_at, a.id)
-""",
-    counts=COUNTS,
-)
+# Sends that came less than $span after the one that is $limit sends before them.
+WITHIN = """
+    SELECT message_id AS message, person_id AS person
+    FROM (SELECT m.person_id, a.message_id, a.intent_at,
+                 a.intent_at - lag(a.intent_at, $limit) OVER sends AS pause, $span AS span
+          FROM delivery_attempt a
+          JOIN delivery_message m ON m.id = a.message_id
+          CROSS JOIN brands_installation i
+          WHERE $counts AND m.kind <> 'reply'
+            AND a.intent_at >= %(since)s::timestamptz - interval '7 days'
+          WINDOW sends AS (PARTITION BY m.person_id ORDER BY a.intent_at, a.id)) sent
+    WHERE pause + $tolerance < span AND intent_at >= %(since)s
+"""
+DAY = {"limit": "i.persons_per_day::int", "span": "interval '24 hours'"}
+WEEK = {"limit": "i.persons_per_week::int", "span": "interval '7 days'"}
+GAP = {"limit": "1", "span": "make_interval(mins => i.person_gap_minutes)"}
 
-
-def _within(limit: str, span: str) -> str:
-    """Sends that came less than `span` after the one that is `limit` sends before them."""
-    sent = SENT_TO_PERSONS.format(before=f"lag(a.intent_at, {limit}) OVER sends")
-    return f"""
-        SELECT message_id AS message, person_id AS person
-        FROM ({sent}) sent CROSS JOIN brands_installation i
-        WHERE pause + {TOLERANCE} < {span} AND intent_at >= %(since)s
-    """
-
-
-PER_DAY = _within("i.persons_per_day::int", "interval '24 hours'")
-PER_WEEK = _within("i.persons_per_week::int", "interval '7 days'")
-GAP = _within("1", "make_interval(mins => i.person_gap_minutes)")
-
-DAYS = compose(
-    """
+DAYS = """
     SELECT m.brand_id, b.zone, a.brand_day, min(a.intent_at), max(a.intent_at)
     FROM delivery_attempt a
     JOIN delivery_message m ON m.id = a.message_id
     JOIN brands_brand b ON b.id = m.brand_id
     WHERE $on_caps AND a.intent_at >= %(since)s
     GROUP BY m.brand_id, b.zone, a.brand_day
-""",
-    on_caps=ON_CAPS,
-)
+"""
 
-COUNTERS = compose(
-    """
+COUNTERS = """
     WITH counted AS (
         SELECT m.brand_id, m.campaign_id, a.brand_day, count(*) AS messages
         FROM delivery_attempt a JOIN delivery_message m ON m.id = a.message_id
@@ -98,17 +80,16 @@ COUNTERS = compose(
         FROM counted WHERE campaign_id IS NOT NULL GROUP BY 1
     ), kept AS (
         SELECT key, used FROM delivery_capcounter
-        WHERE key ~ '^(brand|campaign):[0-9]+:[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+        WHERE key ~ '^(brand|campaign):[0-9]+:[0-9]{4}-[0-9]{2}-[0-9]{2}$$'
           AND right(key, 10) > to_char(%(since)s::date, 'YYYY-MM-DD')
     )
-    SELECT key AS counter, coalesce(kept.used, 0) AS used, coalesce(recount.messages, 0) AS recounted
+    SELECT key AS counter, coalesce(kept.used, 0) AS used,
+           coalesce(recount.messages, 0) AS recounted
     FROM kept FULL JOIN recount USING (key)
     WHERE coalesce(kept.used, 0) <> coalesce(recount.messages, 0)
-""",
-    counts=COUNTS, on_caps=ON_CAPS,
-)
+"""
 
-counters_recounted = sql("a cap's counter is not what a recount gives", COUNTERS)
+counters_recounted = sql("a cap's counter is not what a recount gives", COUNTERS, **PARTS)
 
 
 def counted_on_another_day(scope: Scope) -> Found:
@@ -118,7 +99,7 @@ def counted_on_another_day(scope: Scope) -> Found:
 
 def _other_days(scope: Scope) -> Iterator[Ids]:
     with connection.cursor() as cursor:
-        cursor.execute(DAYS, {"since": scope.since})
+        cursor.execute(compose(DAYS, **PARTS), {"since": scope.since})
         groups = cursor.fetchall()
     for brand, zone, day, first, last in groups:
         begins, ends = _day(day, zone), _day(day + timedelta(days=1), zone)
@@ -137,11 +118,11 @@ O7 = Check(
     "O7",
     "no daily cap and no limit of a person was exceeded",
     (
-        sql("a brand's daily cap was exceeded", BRAND_CAPS),
-        sql("a campaign's daily cap was exceeded", CAMPAIGN_CAPS),
-        sql("more to a person in 24 hours than allowed", PER_DAY),
-        sql("more to a person in 7 days than allowed", PER_WEEK),
-        sql("too soon after the last one to the same person", GAP),
+        sql("a brand's daily cap was exceeded", BRAND_CAPS, **PARTS),
+        sql("a campaign's daily cap was exceeded", CAMPAIGN_CAPS, **PARTS),
+        sql("more to a person in 24 hours than allowed", WITHIN, **PARTS, **DAY),
+        sql("more to a person in 7 days than allowed", WITHIN, **PARTS, **WEEK),
+        sql("too soon after the last one to the same person", WITHIN, **PARTS, **GAP),
         counted_on_another_day,
     ),
 )

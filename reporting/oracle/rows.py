@@ -4,66 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reporting.oracle.checks import Check, Probe, compose, sql
+from reporting.oracle.checks import Check, Probe, sql
 from reporting.oracle.limits import counters_recounted
 
-STUCK = "%(now)s::timestamptz - interval '15 minutes'"
-SWEPT = "%(now)s::timestamptz - interval '5 minutes'"
-LATEST_ON_EARTH = "interval '12 hours'"  # UTC-12: local times come last there
+PARTS = {
+    "stuck": "%(now)s::timestamptz - interval '15 minutes'",
+    "swept": "%(now)s::timestamptz - interval '5 minutes'",
+    "latest_on_earth": "interval '12 hours'",  # UTC-12: local times come last there
+    "handed_over": """('sending', 'accepted', 'sent', 'delivered', 'undelivered', 'failed',
+                       'no_report', 'unknown', 'not_found', 'rejected')""",
+}
 
-SENDING = compose(
-    """
+SENDING = """
     SELECT m.id AS message, a.id AS attempt
     FROM delivery_message m JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
     WHERE m.status = 'sending' AND a.intent_at < $stuck
-""",
-    stuck=STUCK,
-)
-PENDING = compose(
-    """
+"""
+PENDING = """
     SELECT id AS attempt, message_id AS message
     FROM delivery_attempt WHERE outcome = '' AND intent_at < $stuck
-""",
-    stuck=STUCK,
-)
-OVERDUE = compose(
-    """
+"""
+OVERDUE = """
     SELECT message_id AS message, lane_id AS number FROM delivery_due WHERE expires_at < $swept
-""",
-    swept=SWEPT,
-)
-OPEN_SLOTS = compose(
-    """
+"""
+OPEN_SLOTS = """
     SELECT id AS slot, campaign_id AS campaign FROM campaigns_slot
     WHERE state = 'open'
       AND (local_date + local_time + make_interval(mins => length_minutes)) AT TIME ZONE 'UTC'
           + $latest_on_earth < $stuck
-""",
-    latest_on_earth=LATEST_ON_EARTH, stuck=STUCK,
-)
-INBOUND = compose(
-    """
+"""
+INBOUND = """
     SELECT id AS inbound FROM delivery_inbound WHERE applied_at IS NULL AND received_at < $stuck
-""",
-    stuck=STUCK,
-)
-REPORTS = compose(
-    """
+"""
+REPORTS = """
     SELECT id AS event FROM delivery_webhookevent WHERE applied_at IS NULL AND received_at < $stuck
-""",
-    stuck=STUCK,
-)
+"""
 
 O9 = Check(
     "O9",
     "nothing is stuck",
     (
-        sql("sending for more than 15 minutes", SENDING),
-        sql("an attempt without an answer for more than 15 minutes", PENDING),
-        sql("waits 5 minutes after its expiry", OVERDUE),
-        sql("a slot is open after its end everywhere", OPEN_SLOTS),
-        sql("an inbound message was not applied for 15 minutes", INBOUND),
-        sql("a report was not applied for 15 minutes", REPORTS),
+        sql("sending for more than 15 minutes", SENDING, **PARTS),
+        sql("an attempt without an answer for more than 15 minutes", PENDING, **PARTS),
+        sql("waits 5 minutes after its expiry", OVERDUE, **PARTS),
+        sql("a slot is open after its end everywhere", OPEN_SLOTS, **PARTS),
+        sql("an inbound message was not applied for 15 minutes", INBOUND, **PARTS),
+        sql("a report was not applied for 15 minutes", REPORTS, **PARTS),
     ),
 )
 
@@ -85,24 +71,16 @@ DUE_ASTRAY = """
        OR d.queue <> CASE m.kind WHEN 'campaign' THEN m.campaign_id
                                  WHEN 'single' THEN -m.brand_id ELSE 0 END
 """
-HANDED_OVER = """('sending', 'accepted', 'sent', 'delivered', 'undelivered', 'failed', 'no_report',
-                  'unknown', 'not_found', 'rejected')"""
-NO_LIVE_ATTEMPT = compose(
-    """
+NO_LIVE_ATTEMPT = """
     SELECT m.id AS message, m.status FROM delivery_message m
     LEFT JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
     WHERE m.status IN $handed_over AND a.id IS NULL
-""",
-    handed_over=HANDED_OVER,
-)
-LIVE_ATTEMPT = compose(
-    """
+"""
+LIVE_ATTEMPT = """
     SELECT m.id AS message, m.status, a.id AS attempt FROM delivery_message m
     JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
     WHERE m.status NOT IN $handed_over
-""",
-    handed_over=HANDED_OVER,
-)
+"""
 CONTRADICTION = """
     SELECT m.id AS message, m.status, a.id AS attempt, a.outcome FROM delivery_message m
     JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
@@ -129,6 +107,11 @@ FORGOTTEN_STOP = """
 """
 
 
+ORPHANS = """
+    SELECT $id, concat_ws(' ', $named) AS "column" FROM $rows WHERE $missing
+"""
+
+
 def orphans(table: str, label: str, parents: Mapping[str, str], key: str = "id") -> Probe:
     """Rows of a table whose columns name rows that are not there, by column and parent table."""
     joins = "".join(
@@ -137,11 +120,14 @@ def orphans(table: str, label: str, parents: Mapping[str, str], key: str = "id")
     )
     missing = {column: f"t.{column} IS NOT NULL AND p_{column}.id IS NULL" for column in parents}
     named = ", ".join(f"CASE WHEN {gone} THEN '{column}' END" for column, gone in missing.items())
-    query = (
-        f"SELECT t.{key} AS {label}, concat_ws(' ', {named}) AS \"column\" "  # noqa: S608
-        f"FROM {table} t{joins} WHERE {' OR '.join(missing.values())}"
+    return sql(
+        f"{label} without a parent",
+        ORPHANS,
+        id=f"t.{key} AS {label}",
+        named=named,
+        rows=f"{table} t{joins}",
+        missing=" OR ".join(missing.values()),
     )
-    return sql(f"{label} without a parent", query)
 
 
 MESSAGE_PARENTS = {
@@ -173,8 +159,8 @@ O12 = Check(
         sql("planned without a due row", PLANNED_NOT_DUE),
         sql("a due row without a planned message", DUE_NOT_PLANNED),
         sql("a due row differs from its message", DUE_ASTRAY),
-        sql("handed over without a live attempt", NO_LIVE_ATTEMPT),
-        sql("not handed over, but with a live attempt", LIVE_ATTEMPT),
+        sql("handed over without a live attempt", NO_LIVE_ATTEMPT, **PARTS),
+        sql("not handed over, but with a live attempt", LIVE_ATTEMPT, **PARTS),
         sql("message and attempt contradict each other", CONTRADICTION),
         sql("a message differs from its campaign, slot or lead", FOREIGN),
         sql("an attempt's number belongs to another account", FOREIGN_LANE),

@@ -1,4 +1,4 @@
-"""O1, O2, O3, O5 and O8: what providers received, against what we recorded and what was allowed.
+"""O1, O2, O3 and O5: what providers received, against what we recorded and whom we may text.
 
 Queries on `oracle_request` and `oracle_wire` need `ledger.laid_open`; O1_OWN and O5_OWN are what
 our own rows can show without a ledger.
@@ -6,15 +6,13 @@ our own rows can show without a ledger.
 
 from __future__ import annotations
 
-from reporting.oracle.checks import Check, Probe, compose, sql
+from reporting.oracle.checks import Check, compose, sql
 
-IN_FLIGHT = "interval '30 seconds'"  # the life of a request, and the time to record its answer
-TAKEN_WITHIN = (
-    "interval '17 seconds'"  # 2 s from intent to write, 15 s for the request
-)
-COMMIT_SLACK = "interval '10 seconds'"  # the longest an opt-out may take to be committed
-TAKEN = "('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'no_report')"
-PERHAPS_TAKEN = "('unknown', 'not_found')"
+PARTS = {
+    "in_flight": "interval '30 seconds'",  # the life of a request, and the time to record its answer
+    "taken": "('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'no_report')",
+    "perhaps_taken": "('unknown', 'not_found')",
+}
 
 MESSAGE_TWICE = """
     SELECT message_id AS message, count(*) AS times FROM oracle_wire
@@ -57,47 +55,67 @@ NO_INTENT = """
     FROM oracle_wire WHERE attempt_id IS NULL
 """
 
-NOT_RECORDED = compose(
-    """
+NOT_RECORDED = """
     SELECT message_id AS message, attempt_id AS attempt, status, outcome FROM oracle_wire
     WHERE took AND attempt_id IS NOT NULL
       AND (coalesce(status, '') NOT IN $taken AND coalesce(status, '') NOT IN $perhaps_taken
            OR outcome IN ('rejected', 'not_sent'))
       AND NOT (status = 'sending' AND outcome = ''
                AND received_at > %(now)s::timestamptz - $in_flight)
-""",
-    taken=TAKEN, perhaps_taken=PERHAPS_TAKEN, in_flight=IN_FLIGHT,
-)
+"""
 
 # What was answered after the reading began cannot be expected in what was read.
-ON_RECORD = compose(
-    """
+ON_RECORD = """
     SELECT a.id, a.message_id, a.ref, a.outcome, a.provider_refs[1] AS provider_ref
     FROM delivery_attempt a JOIN delivery_message m ON m.id = a.message_id
     WHERE (a.outcome = 'accepted' OR NOT a.is_not_sent AND m.status IN $taken)
       AND coalesce(a.answered_at, a.reported_at, a.intent_at) <= %(now)s
-""",
-    taken=TAKEN,
-)
+"""
 
-NOT_RECEIVED = compose(
-    """
+NOT_RECEIVED = """
     SELECT message_id AS message, id AS attempt FROM ($on_record) recorded
     WHERE NOT EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref)
-""",
-    on_record=ON_RECORD,
-)
+"""
 
-OTHER_ID = compose(
-    """
+OTHER_ID = """
     SELECT message_id AS message, id AS attempt FROM ($on_record) recorded
     WHERE (outcome = 'accepted' OR provider_ref IS NOT NULL)
       AND EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref)
       AND NOT EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref
                       AND r.provider_ref = recorded.provider_ref)
-""",
-    on_record=ON_RECORD,
-)
+"""
+
+# Sends to a person whose opt-out was committed, and not lifted for that brand by then. Two persons
+# that one lead names count as one. The confirmation of a STOP and HELP may go out.
+AFTER_STOP = """
+    SELECT send.id AS $label, send.message_id AS message, min(e.id) AS opt_out
+    FROM ($sends) send
+    JOIN compliance_optoutevent e ON e.person_id = send.whom AND send.at > e.at + $slack
+    WHERE NOT coalesce(send.kind = 'reply' AND send.reply_kind IN ('stop', 'help'), false)
+      AND NOT EXISTS (
+          SELECT 1 FROM compliance_rejoin j
+          WHERE j.person_id = e.person_id AND j.brand_id = send.brand_id
+            AND j.after_event_id >= e.id AND j.at <= send.at)
+      AND NOT EXISTS (
+          SELECT 1 FROM delivery_inbound i
+          WHERE i.person_id = e.person_id AND i.brand_id = send.brand_id AND i.label = 'join'
+            AND i.applied_at > e.at AND i.applied_at <= send.at
+            AND NOT EXISTS (SELECT 1 FROM delivery_inboundreview v WHERE v.inbound_id = i.id))
+    GROUP BY send.id, send.message_id
+"""
+
+RECEIVED = """
+    SELECT message_id AS message, id AS attempt FROM ($on_record) recorded
+    WHERE NOT EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref)
+"""
+
+OTHER_ID = """
+    SELECT message_id AS message, id AS attempt FROM ($on_record) recorded
+    WHERE (outcome = 'accepted' OR provider_ref IS NOT NULL)
+      AND EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref)
+      AND NOT EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref
+                      AND r.provider_ref = recorded.provider_ref)
+"""
 
 
 def _after_stop(sends: str, slack: str) -> str:
@@ -141,51 +159,13 @@ DECIDED = """
     WHERE a.intent_at >= %(since)s AND whom IS NOT NULL
 """
 
-RECEIVED_AFTER_STOP = _after_stop(RECEIVED, TAKEN_WITHIN).format(label="request")
-DECIDED_AFTER_STOP = _after_stop(DECIDED, COMMIT_SLACK).format(label="attempt")
-
-
-def _too_fast(label: str, table: str) -> Probe:
-    """More than a rate and its burst let through, in any one second, ten or sixty.
-
-    A burst is two seconds' worth, at least two messages; a text longer than what is left of it is
-    let through as a debt, and the last token is for a reply. Over the longer spans the two seconds
-    between intent and write come on top; in the single second there is no such room.
-    """
-    spans = {1: 0, 10: 2, 60: 2}
-    sums = ", ".join(
-        f"sum(segments) OVER (lane RANGE BETWEEN interval '{span} seconds' - interval '1 microsecond'"
-        f" PRECEDING AND CURRENT ROW) AS load_{span}"
-        for span in spans
-    )
-    most = ", ".join(f"max(load_{span}) AS load_{span}" for span in spans)
-    values = ", ".join(f"({span}, {late}, load_{span})" for span, late in spans.items())
-    replies = "AND NOT w.is_reply" if table == "brands_brand" else ""
-    query = f"""
-        WITH hits AS (
-            SELECT w.{label}_id AS id, l.segments_per_second AS rate, w.real_at, w.segments, w.is_reply
-            FROM oracle_wire w JOIN {table} l ON l.id = w.{label}_id
-            WHERE l.segments_per_second IS NOT NULL {replies}
-        ), loads AS (
-            SELECT *, {sums} FROM hits WINDOW lane AS (PARTITION BY id ORDER BY real_at)
-        ), most AS (
-            SELECT id, rate, {most},
-                   coalesce(max(segments) FILTER (WHERE NOT is_reply), 1) AS largest,
-                   coalesce(max(segments) FILTER (WHERE is_reply), 0) AS reply
-            FROM loads GROUP BY id, rate
-        ), judged AS (
-            SELECT id, span, load,
-                   rate * (span + late) + greatest(2 * rate + largest - 1, 2 * largest) + reply AS most
-            FROM most CROSS JOIN LATERAL (VALUES {values}) AS v (span, late, load)
-        )
-        SELECT id AS {label}, span AS seconds, load AS segments, round(most::numeric, 1) AS allowed
-        FROM judged WHERE load > most + 0.000001
-    """  # noqa: S608 - constants of this module
-    return sql(f"more segments than {label} limits let through", query)
-
+# 2 s from intent to write, then 15 s for the request.
+BY_RECEIPT = {"label": "request", "sends": RECEIVED, "slack": "interval '17 seconds'"}
+# The longest that an opt-out may take from its event to its COMMIT.
+BY_INTENT = {"label": "attempt", "sends": DECIDED, "slack": "interval '10 seconds'"}
 
 O1_OWN = sql("the same words twice on one slot date, by our own rows", OWN_WORDS_TWICE)
-O5_OWN = sql("decided after the person's opt-out", DECIDED_AFTER_STOP)
+O5_OWN = sql("decided after the person's opt-out", AFTER_STOP, **BY_INTENT)
 
 O1 = Check(
     "O1",
@@ -201,28 +181,23 @@ O2 = Check(
     "what providers took is recorded as taken, or perhaps taken",
     (
         sql("a request without an intent", NO_INTENT),
-        sql("taken, but recorded as not taken", NOT_RECORDED),
+        sql("taken, but recorded as not taken", NOT_RECORDED, **PARTS),
     ),
 )
 O3 = Check(
     "O3",
     "what is recorded as taken was taken, under the same id",
     (
-        sql("recorded as taken, but no provider took it", NOT_RECEIVED),
-        sql("recorded under another provider id", OTHER_ID),
+        sql(
+            "recorded as taken, but no provider took it",
+            NOT_RECEIVED,
+            on_record=compose(ON_RECORD, **PARTS),
+        ),
+        sql("recorded under another provider id", OTHER_ID, on_record=compose(ON_RECORD, **PARTS)),
     ),
 )
 O5 = Check(
     "O5",
     "nothing reached a person after an opt-out",
-    (sql("received after the person's opt-out", RECEIVED_AFTER_STOP), O5_OWN),
-)
-O8 = Check(
-    "O8",
-    "no number, account or brand was too fast",
-    (
-        _too_fast("number", "providers_sendernumber"),
-        _too_fast("account", "providers_provideraccount"),
-        _too_fast("brand", "brands_brand"),
-    ),
+    (sql("received after the person's opt-out", AFTER_STOP, **BY_RECEIPT), O5_OWN),
 )

@@ -92,7 +92,7 @@ def find_brand(slug: str) -> Brand:
 
 def find_list(brand: Brand, name: str) -> LeadList:
     name = " ".join(name.split())
-    longest = LeadList._meta.get_field("name").max_length
+    longest = LeadList._meta.get_field("name").max_length or 0
     if not 0 < len(name) <= longest or not name.isprintable():
         raise CommandError(f"--list wants a name of 1 to {longest} characters.")
     lists = LeadList.objects.filter(brand=brand, name__iexact=name)
@@ -114,7 +114,7 @@ def opened(name: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        file = Path(name).open("rb", buffering=BUFFER)
+        file = Path(name).open("rb", buffering=BUFFER)  # noqa: SIM115 - closed below
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror}.") from error
     with file:

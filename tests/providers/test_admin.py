@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from brands.models import Installation
+from providers.models import ProviderAccount, RouteNumber, WeightChange
+from tests.factories import make_account, make_brand, make_installation, make_number, make_route
+
+ADD = reverse("admin:providers_provideraccount_add")
+SECRETS = {"account_sid": "AC123", "auth_token": "s3cret-token"}
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def installation():
+    return make_installation()
+
+
+@pytest.fixture
+def staff(client):
+    client.force_login(User.objects.create_superuser("staff"))
+    return client
+
+
+def a_form(**changes):
+    return {
+        "name": "Main",
+        "kind": "twilio",
+        "base_url": "http://127.0.0.1:9000",
+        "in_flight": 64,
+        "price_micros": 7900,
+        "weight": 100,
+        **{f"twilio-{name}": value for name, value in SECRETS.items()},
+        **changes,
+    }
+
+
+def change(staff, account, **changes):
+    url = reverse("admin:providers_provideraccount_change", args=[account.pk])
+    empty = {f"twilio-{name}": "" for name in SECRETS}
+    return staff.post(url, a_form(**{**empty, **changes}))
+
+
+class TestCredentials:
+    def test_are_sealed_into_the_account(self, staff):
+        staff.post(ADD, a_form())
+        account = ProviderAccount.objects.get()
+        assert account.access().secrets == SECRETS
+        assert b"s3cret" not in bytes(account.sealed_credentials)
+
+    def test_never_come_out_again(self, staff):
+        staff.post(ADD, a_form())
+        account = ProviderAccount.objects.get()
+        for name in ("change", "history"):
+            url = reverse(f"admin:providers_provideraccount_{name}", args=[account.pk])
+            page = staff.get(url).text
+            assert "s3cret" not in page
+            assert "AC123" not in page
+
+    def test_are_not_even_repeated_after_a_mistake(self, staff):
+        page = staff.post(ADD, a_form(in_flight="many"))
+        assert page.status_code == 200
+        assert "s3cret" not in page.text
+
+    def test_stay_as_they_are_when_nothing_is_typed(self, staff):
+        staff.post(ADD, a_form())
+        account = ProviderAccount.objects.get()
+        change(staff, account, name="Renamed")
+        account.refresh_from_db()
+        assert (account.name, account.access().secrets) == ("Renamed", SECRETS)
+
+    def test_are_changed_one_by_one(self, staff):
+        staff.post(ADD, a_form())
+        account = ProviderAccount.objects.get()
+        change(staff, account, **{"twilio-auth_token": "other"})
+        account.refresh_from_db()
+        assert account.access().secrets == {**SECRETS, "auth_token": "other"}
+
+    def test_must_be_complete(self, staff):
+        page = staff.post(ADD, a_form(**{"twilio-auth_token": " "}))
+        assert "This is needed for the account." in page.text
+        assert not ProviderAccount.objects.exists()
+
+    def test_must_all_be_typed_again_when_their_key_is_gone(self, staff):
+        account = make_account()
+        ProviderAccount.objects.update(sealed_credentials=b"not ours")
+        page = change(staff, account, **{"twilio-auth_token": "other"})
+        assert "This is needed for the account." in page.text
+
+
+class TestAnAccount:
+    def test_is_simulated_in_a_sandbox(self, staff):
+        staff.post(ADD, a_form())
+        assert ProviderAccount.objects.get().is_simulated is True
+
+    def test_may_not_lead_out_of_a_sandbox(self, staff):
+        page = staff.post(ADD, a_form(base_url="https://api.example.com"))
+        assert "a simulated account may reach this machine only" in page.text
+        assert not ProviderAccount.objects.exists()
+
+    def test_waits_for_the_installation(self, staff):
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE brands_installation")
+        page = staff.post(ADD, a_form())
+        assert "run `manage.py set_up`" in page.text.replace("&#x60;", "`")
+        assert not ProviderAccount.objects.exists()
+
+    def test_keeps_its_kind(self, staff):
+        page = staff.get(
+            reverse("admin:providers_provideraccount_change", args=[make_account().pk])
+        )
+        assert 'name="kind"' not in page.text
+
+    def test_leaves_a_row_when_its_weight_is_changed(self, staff):
+        account = make_account()
+        change(staff, account, weight=50)
+        row = WeightChange.objects.get()
+        assert (row.account, row.before, row.after) == (account, 100, 50)
+        assert row.reason == "Set by staff"
+
+    def test_leaves_none_when_it_is_not(self, staff):
+        change(staff, make_account(), price_micros=1)
+        assert not WeightChange.objects.exists()
+
+    def test_is_forgiven_its_faults_when_it_resumes(self, staff):
+        account = make_account(fault="20003")
+        form = {"action": "forgive", "_selected_action": [account.pk]}
+        staff.post(reverse("admin:providers_provideraccount_changelist"), form)
+        account.refresh_from_db()
+        assert (account.fault, account.paused_at) == ("", None)
+        assert account.resumed_at
+
+
+def test_a_real_installation_has_real_accounts(staff):
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE brands_installation")
+    Installation.objects.create(is_sandbox=False)
+    page = staff.post(ADD, a_form())
+    assert "not https" in page.text
+    staff.post(ADD, a_form(base_url="https://api.example.com"))
+    assert ProviderAccount.objects.get().is_simulated is False
+
+
+class TestARoute:
+    def form(self, *lanes, **changes):
+        rows = {
+            f"numbers-{at}-{name}": value
+            for at, lane in enumerate(lanes)
+            for name, value in {"number": lane.pk, "order": 0, "weight": 100}.items()
+        }
+        totals = {"numbers-TOTAL_FORMS": len(lanes), "numbers-INITIAL_FORMS": 0}
+        return {"name": "Main", "channel": "sms", **totals, **rows, **changes}
+
+    def test_uses_its_brands_own_numbers_and_those_of_nobody(self, staff):
+        brand = make_brand()
+        lanes = make_number(brand=brand), make_number()
+        staff.post(reverse("admin:providers_route_add"), self.form(*lanes, brand=brand.pk))
+        assert RouteNumber.objects.count() == 2
+
+    def test_takes_no_number_of_another_brand(self, staff):
+        lane = make_number(brand=make_brand(name="Other"))
+        form = self.form(lane, brand=make_brand().pk)
+        page = staff.post(reverse("admin:providers_route_add"), form)
+        assert "belongs to Other." in page.text
+        assert not RouteNumber.objects.exists()
+
+    def test_is_opened_with_as_many_queries_for_ten_numbers_as_for_one(self, staff):
+        counts = []
+        for lanes in (1, 10):
+            route = make_route(make_brand(), *[make_number() for _ in range(lanes)])
+            url = reverse("admin:providers_route_change", args=[route.pk])
+            staff.get(url)
+            with CaptureQueriesContext(connection) as queries:
+                assert staff.get(url).text.count('-weight" value="100"') >= lanes
+            counts.append(len(queries))
+        assert counts[0] == counts[1]
