@@ -82,138 +82,21 @@ A HI 808 | 96819 Honolulu; 96720 Hilo; 96701 Aiea
 PEOPLE = {"E": 4700, "C": 3000, "M": 700, "P": 1500, "A": 100}
 CYCLE = sum(PEOPLE.values())
 
-FIRST_NAMES = [
-    "Ada",
-    "Alma",
-    "Amir",
-    "Ana",
-    "Andre",
-    "Asha",
-    "Ben",
-    "Bianca",
-    "Carl",
-    "Carmen",
-    "Chloe",
-    "Dalia",
-    "Dario",
-    "Devon",
-    "Elena",
-    "Eli",
-    "Emil",
-    "Esme",
-    "Felix",
-    "Fiona",
-    "Gail",
-    "Gus",
-    "Hana",
-    "Hugo",
-    "Ida",
-    "Imani",
-    "Ines",
-    "Ivan",
-    "Jade",
-    "Jonas",
-    "Juan",
-    "June",
-    "Kai",
-    "Kira",
-    "Lana",
-    "Leo",
-    "Lena",
-    "Luis",
-    "Mabel",
-    "Marco",
-    "Maya",
-    "Milo",
-    "Mina",
-    "Nadia",
-    "Nico",
-    "Nora",
-    "Olga",
-    "Omar",
-    "Otis",
-    "Pablo",
-    "Petra",
-    "Quinn",
-    "Rafa",
-    "Remy",
-    "Rosa",
-    "Ruben",
-    "Sana",
-    "Selma",
-    "Theo",
-    "Tessa",
-    "Uma",
-    "Vera",
-    "Wes",
-    "Yara",
-]
-LAST_NAMES = [
-    "Abbott",
-    "Acosta",
-    "Baker",
-    "Banks",
-    "Barr",
-    "Bell",
-    "Boone",
-    "Burke",
-    "Carver",
-    "Castro",
-    "Chen",
-    "Cole",
-    "Cruz",
-    "Dalton",
-    "Diaz",
-    "Dunn",
-    "Ellis",
-    "Engel",
-    "Farmer",
-    "Flores",
-    "Fox",
-    "Garza",
-    "Gibson",
-    "Gray",
-    "Hale",
-    "Hart",
-    "Haynes",
-    "Ibarra",
-    "Irwin",
-    "Jensen",
-    "Jordan",
-    "Keller",
-    "Kim",
-    "Klein",
-    "Lamb",
-    "Lane",
-    "Lopez",
-    "Marsh",
-    "Mason",
-    "Mejia",
-    "Mills",
-    "Nash",
-    "Nguyen",
-    "Novak",
-    "Okafor",
-    "Ortiz",
-    "Park",
-    "Patel",
-    "Pierce",
-    "Quinn",
-    "Ramos",
-    "Reed",
-    "Rivera",
-    "Sato",
-    "Shaw",
-    "Silva",
-    "Stone",
-    "Tran",
-    "Vance",
-    "Vega",
-    "Walsh",
-    "Webb",
-    "Young",
-    "Zamora",
-]
+_FIRST_NAMES = """
+Ada Alma Amir Ana Andre Asha Ben Bianca Carl Carmen Chloe Dalia Dario Devon Elena Eli Emil Esme
+Felix Fiona Gail Gus Hana Hugo Ida Imani Ines Ivan Jade Jonas Juan June Kai Kira Lana Leo Lena
+Luis Mabel Marco Maya Milo Mina Nadia Nico Nora Olga Omar Otis Pablo Petra Quinn Rafa Remy Rosa
+Ruben Sana Selma Theo Tessa Uma Vera Wes Yara
+"""
+FIRST_NAMES = tuple(_FIRST_NAMES.split())
+_LAST_NAMES = """
+Abbott Acosta Baker Banks Barr Bell Boone Burke Carver Castro Chen Cole Cruz Dalton Diaz Dunn
+Ellis Engel Farmer Flores Fox Garza Gibson Gray Hale Hart Haynes Ibarra Irwin Jensen Jordan
+Keller Kim Klein Lamb Lane Lopez Marsh Mason Mejia Mills Nash Nguyen Novak Okafor Ortiz Park
+Patel Pierce Quinn Ramos Reed Rivera Sato Shaw Silva Stone Tran Vance Vega Walsh Webb Young
+Zamora
+"""
+LAST_NAMES = tuple(_LAST_NAMES.split())
 DOMAINS = ("example.com", "example.org", "example.net")
 SOURCES = ("partner-north", "partner-south", "web-form", "job-fair")
 OCCUPATIONS = (
@@ -249,6 +132,7 @@ class Place:
     area_code: str
     rank: int
     per_cycle: int
+    offset: int
 
 
 class Inventor:
@@ -316,7 +200,7 @@ class Inventor:
         cycle, at = divmod(index, CYCLE)
         place = self._cycle[at]
         nth = cycle * place.per_cycle + place.rank
-        line = (nth * _STEP + self._seed) % LINES
+        line = (nth * _STEP + place.offset) % LINES
         return place.region, f"{place.area_code}{line and line + MAGIC_ENDINGS:04d}"
 
     def _home(self, region: Region, roll: int) -> tuple[str, str, str]:
@@ -339,7 +223,8 @@ class Inventor:
         ranks: Counter[str] = Counter()
         places = []
         for region, code in chosen:
-            places.append(Place(region, code, ranks[code], per_cycle[code]))
+            offset = 37 * int(code) + self._seed
+            places.append(Place(region, code, ranks[code], per_cycle[code], offset))
             ranks[code] += 1
         return places
 

@@ -53,17 +53,21 @@ BEYOND_PROGRESS = """
     WHERE message_id IS NOT NULL AND NOT is_considered AND added_at < created_at
 """
 
+# When a slot was opened stands nowhere: the first one with its campaign, a later one before the
+# first of its messages.
 NOT_REACHED = """
-    SELECT slot_id, places_id, min(entry_id), min(added_at), zones, local_date, local_time,
-           started_at
-    FROM ($entries) entries
-    JOIN campaigns_slot s ON s.id = slot_id
+    SELECT s.id, missed.places_id, missed.entry_id, missed.added_at, pl.zones, s.local_date,
+           s.local_time, greatest(c.started_at, CASE WHEN EXISTS (
+               SELECT 1 FROM campaigns_slot o WHERE o.campaign_id = c.id AND o.id <> s.id)
+           THEN (SELECT min(created_at) FROM delivery_message m WHERE m.slot_id = s.id) END)
+    FROM (SELECT slot_id, places_id, min(entry_id) AS entry_id, min(added_at) AS added_at
+          FROM ($entries) entries
+          WHERE NOT is_considered AND message_id IS NULL AND is_active
+          GROUP BY slot_id, places_id) missed
+    JOIN campaigns_slot s ON s.id = missed.slot_id
     JOIN campaigns_campaign c ON c.id = s.campaign_id
-    JOIN brands_brand b ON b.id = c.brand_id
-    LEFT JOIN compliance_places pl ON pl.id = places_id
-    WHERE NOT is_considered AND message_id IS NULL AND is_active
-      AND c.paused_at IS NULL AND b.paused_at IS NULL
-    GROUP BY slot_id, places_id, zones, local_date, local_time, started_at
+    LEFT JOIN compliance_places pl ON pl.id = missed.places_id
+    ORDER BY s.id, missed.places_id
 """
 
 TWICE_IN_A_SLOT = """
@@ -76,6 +80,7 @@ STILL_OPEN = """
     SELECT m.id AS message, m.slot_id AS slot, m.status
     FROM delivery_message m JOIN campaigns_slot s ON s.id = m.slot_id
     WHERE s.state = 'closed' AND m.status IN ('planned', 'sending')
+      AND s.closed_at < %(now)s::timestamptz - interval '1 minute'
 """
 
 NO_STATE = """
@@ -97,9 +102,8 @@ def _not_reached(scope: Scope) -> Iterator[Ids]:
     with connection.cursor() as cursor:
         cursor.execute(compose(NOT_REACHED, **PARTS), {"since": scope.since})
         groups = cursor.fetchall()
-    for slot, places, entry, added_at, zones, on, at, started_at in groups:
-        due = _due(on, at, zones or [])
-        if started_at is not None and max(added_at, started_at) < due:
+    for slot, places, entry, added_at, zones, on, at, opened_at in groups:
+        if opened_at is not None and max(added_at, opened_at) < _due(on, at, zones or []):
             yield {"slot": slot, "places": places or 0, "first_entry": entry}
 
 

@@ -8,12 +8,7 @@ from __future__ import annotations
 
 from reporting.oracle.checks import Check, compose, sql
 
-PARTS = {
-    "in_flight": "interval '30 seconds'",  # the life of a request, and the time to record its answer
-    "taken": "('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'no_report')",
-    "perhaps_taken": "('unknown', 'not_found')",
-}
-
+# --- O1 -----------------------------------------------------------------------------------------
 MESSAGE_TWICE = """
     SELECT message_id AS message, count(*) AS times FROM oracle_wire
     WHERE took AND message_id IS NOT NULL GROUP BY message_id HAVING count(*) > 1
@@ -50,6 +45,24 @@ OWN_WORDS_TWICE = r"""
     ) sends WHERE place > 1 AND NOT repeats_words
 """
 
+O1_OWN = sql("the same words twice on one slot date, by our own rows", OWN_WORDS_TWICE)
+O1 = Check(
+    "O1",
+    "nobody got the same words twice",
+    (
+        sql("a message was taken more than once", MESSAGE_TWICE),
+        sql("the same words were taken twice on one slot date", WORDS_TWICE),
+        O1_OWN,
+    ),
+)
+
+# --- O2, O3 -------------------------------------------------------------------------------------
+PARTS = {
+    "in_flight": "interval '30 seconds'",  # a request's life, and the time to record its answer
+    "taken": "('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'no_report')",
+    "perhaps_taken": "('unknown', 'not_found')",
+}
+
 NO_INTENT = """
     SELECT seq AS request, CASE WHEN took THEN 'yes' ELSE 'no' END AS taken
     FROM oracle_wire WHERE attempt_id IS NULL
@@ -85,6 +98,25 @@ OTHER_ID = """
                       AND r.provider_ref = recorded.provider_ref)
 """
 
+RECORDED = {"on_record": compose(ON_RECORD, **PARTS)}
+O2 = Check(
+    "O2",
+    "what providers took is recorded as taken, or perhaps taken",
+    (
+        sql("a request without an intent", NO_INTENT),
+        sql("taken, but recorded as not taken", NOT_RECORDED, **PARTS),
+    ),
+)
+O3 = Check(
+    "O3",
+    "what is recorded as taken was taken, under the same id",
+    (
+        sql("recorded as taken, but no provider took it", NOT_RECEIVED, **RECORDED),
+        sql("recorded under another provider id", OTHER_ID, **RECORDED),
+    ),
+)
+
+# --- O5 -----------------------------------------------------------------------------------------
 # Sends to a person whose opt-out was committed, and not lifted for that brand by then. Two persons
 # that one lead names count as one. The confirmation of a STOP and HELP may go out.
 AFTER_STOP = """
@@ -103,43 +135,6 @@ AFTER_STOP = """
             AND NOT EXISTS (SELECT 1 FROM delivery_inboundreview v WHERE v.inbound_id = i.id))
     GROUP BY send.id, send.message_id
 """
-
-RECEIVED = """
-    SELECT message_id AS message, id AS attempt FROM ($on_record) recorded
-    WHERE NOT EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref)
-"""
-
-OTHER_ID = """
-    SELECT message_id AS message, id AS attempt FROM ($on_record) recorded
-    WHERE (outcome = 'accepted' OR provider_ref IS NOT NULL)
-      AND EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref)
-      AND NOT EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref
-                      AND r.provider_ref = recorded.provider_ref)
-"""
-
-
-def _after_stop(sends: str, slack: str) -> str:
-    """Sends to a person whose opt-out was committed and by then not lifted for that brand.
-
-    Two persons that one lead names count as one. Confirmations of a STOP and HELP may go out.
-    """
-    return f"""
-        SELECT send.id AS {{label}}, send.message_id AS message, min(e.id) AS opt_out
-        FROM ({sends}) send
-        JOIN compliance_optoutevent e ON e.person_id = send.whom AND send.at > e.at + {slack}
-        WHERE NOT coalesce(send.kind = 'reply' AND send.reply_kind IN ('stop', 'help'), false)
-          AND NOT EXISTS (
-              SELECT 1 FROM compliance_rejoin j
-              WHERE j.person_id = e.person_id AND j.brand_id = send.brand_id
-                AND j.after_event_id >= e.id AND j.at <= send.at)
-          AND NOT EXISTS (
-              SELECT 1 FROM delivery_inbound i
-              WHERE i.person_id = e.person_id AND i.brand_id = send.brand_id AND i.label = 'join'
-                AND i.applied_at > e.at AND i.applied_at <= send.at
-                AND NOT EXISTS (SELECT 1 FROM delivery_inboundreview v WHERE v.inbound_id = i.id))
-        GROUP BY send.id, send.message_id
-    """
-
 
 RECEIVED = """
     SELECT w.seq AS id, w.message_id, w.kind, w.reply_kind, w.brand_id, w.received_at AS at,
@@ -164,38 +159,7 @@ BY_RECEIPT = {"label": "request", "sends": RECEIVED, "slack": "interval '17 seco
 # The longest that an opt-out may take from its event to its COMMIT.
 BY_INTENT = {"label": "attempt", "sends": DECIDED, "slack": "interval '10 seconds'"}
 
-O1_OWN = sql("the same words twice on one slot date, by our own rows", OWN_WORDS_TWICE)
 O5_OWN = sql("decided after the person's opt-out", AFTER_STOP, **BY_INTENT)
-
-O1 = Check(
-    "O1",
-    "nobody got the same words twice",
-    (
-        sql("a message was taken more than once", MESSAGE_TWICE),
-        sql("the same words were taken twice on one slot date", WORDS_TWICE),
-        O1_OWN,
-    ),
-)
-O2 = Check(
-    "O2",
-    "what providers took is recorded as taken, or perhaps taken",
-    (
-        sql("a request without an intent", NO_INTENT),
-        sql("taken, but recorded as not taken", NOT_RECORDED, **PARTS),
-    ),
-)
-O3 = Check(
-    "O3",
-    "what is recorded as taken was taken, under the same id",
-    (
-        sql(
-            "recorded as taken, but no provider took it",
-            NOT_RECEIVED,
-            on_record=compose(ON_RECORD, **PARTS),
-        ),
-        sql("recorded under another provider id", OTHER_ID, on_record=compose(ON_RECORD, **PARTS)),
-    ),
-)
 O5 = Check(
     "O5",
     "nothing reached a person after an opt-out",
