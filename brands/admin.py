@@ -183,7 +183,7 @@ class ApiKeyAdmin(ReadOnly, Page):
 @admin.register(Installation)
 class InstallationAdmin(NeverDeleted, Page):
     list_display = ("identity", "is_sandbox", "stopped_at")
-    readonly_fields = ("identity", "is_sandbox", "stopped_at", "shifting_at", "system_identifier")
+    readonly_fields = ("identity", "is_sandbox", "stopped_at", "system_identifier")
     fieldsets = (
         (None, {"fields": readonly_fields}),
         (

@@ -23,7 +23,6 @@ class Installation(models.Model):
     stopped_at = models.DateTimeField(
         null=True, blank=True, help_text="Stop-all: while this is set nothing is sent at all."
     )
-    shifting_at = models.DateTimeField(null=True, blank=True, editable=False)
     system_identifier = models.CharField(
         max_length=32,
         blank=True,

@@ -21,20 +21,25 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.http.request import validate_host
 
+from config.env import DEMO_SEALING_KEY, DEMO_SIGNING_KEY
+
 Messages = Iterator[CheckMessage]
 
-DEMO_SECRET_KEY = "only-for-the-demo-on-this-machine"
-DEMO_CREDENTIAL_KEY = "c2VuZG9uY2UtZGVtby1rZXktbm90LWEtc2VjcmV0ISE="
 SHORTEST_SECRET = 32
 RANGES: dict[str, tuple[float, float]] = {
     "SEND_BATCH": (1, 5_000),
     "SEND_IN_FLIGHT": (1, 2_000),
     "SEND_JOBS_QUEUED": (1, 1_000),
-    "SEND_SLICE_SECONDS": (1, 60),
+    "SEND_SLICE_SECONDS": (0.1, 60),
     "PLAN_EVERY_SECONDS": (1, 600),
+    "TIDY_EVERY_SECONDS": (1, 600),
 }
-ZONES_ARE_OLD_AFTER = 120  # days; reference: tz data changes several times a year
+ZONES_ARE_OLD_AFTER = 120  # days; the zones of the world change several times a year
 ZONES_ARE_TOO_OLD_AFTER = 400
+HOW_TO_MAKE_A_KEY = (
+    "A new key: python -c 'from cryptography.fernet import Fernet;"
+    " print(Fernet.generate_key().decode())'"
+)
 
 
 def demo_is_enough() -> bool:
@@ -61,24 +66,18 @@ def is_loopback(host: str) -> bool:
 def check_secrets(**kwargs: Any) -> Messages:
     if demo_is_enough():
         return
-    if settings.SECRET_KEY == DEMO_SECRET_KEY or len(settings.SECRET_KEY) < SHORTEST_SECRET:
+    if settings.SECRET_KEY == DEMO_SIGNING_KEY or len(settings.SECRET_KEY) < SHORTEST_SECRET:
         yield Error(
             "SECRET_KEY is the demo's, or shorter than 32 characters.",
             hint="Set SECRET_KEY to a long random text of your own.",
             id="sendonce.E001",
         )
-    if DEMO_CREDENTIAL_KEY in settings.CREDENTIAL_KEYS:
+    if DEMO_SEALING_KEY in settings.CREDENTIAL_KEYS:
         yield Error(
             "CREDENTIAL_KEYS holds the demo's key, which everybody knows.",
             hint=f"Set CREDENTIAL_KEYS to keys of your own. {HOW_TO_MAKE_A_KEY}",
             id="sendonce.E002",
         )
-
-
-HOW_TO_MAKE_A_KEY = (
-    "A new key: python -c 'from cryptography.fernet import Fernet;"
-    " print(Fernet.generate_key().decode())'"
-)
 
 
 def check_credential_keys(**kwargs: Any) -> Messages:

@@ -14,7 +14,13 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from sentry_sdk.utils import Dsn
 
+# The demo's own keys, which everybody knows; config/checks.py keeps them on this machine.
+DEMO_SIGNING_KEY = "only-for-the-demo-on-this-machine"
+DEMO_SEALING_KEY = "c2VuZG9uY2UtZGVtby1rZXktbm90LWEtc2VjcmV0ISE="
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"0", "false", "no", "off"})
 POSTGRES = frozenset({"postgresql", "postgres"})
@@ -84,6 +90,15 @@ def redis(name: str, default: str) -> str:
     if not fits:
         raise Malformed(f"{name} must be a URL like redis://127.0.0.1:6379/0.")
     return value
+
+
+def sentry(name: str) -> str:
+    """Where errors are reported to; empty for nowhere."""
+    value = text(name, "")
+    try:
+        return value and str(Dsn(value))
+    except ValueError:
+        raise Malformed(f"{name} must be a URL like https://key@sentry.example.com/1.") from None
 
 
 def database(name: str, default: str) -> dict[str, Any]:

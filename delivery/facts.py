@@ -62,7 +62,7 @@ ORDER BY p.id FOR NO KEY UPDATE OF p
 """
 
 BRANDS = """
-SELECT i.stopped_at IS NOT NULL OR i.shifting_at IS NOT NULL,
+SELECT i.stopped_at IS NOT NULL,
        i.persons_per_day, i.persons_per_week, i.person_gap_minutes,
        b.id, b.name, b.short_domain, b.opt_out_line, b.paused_at IS NOT NULL, b.zone, b.daily_cap,
        b.opens, b.closes, b.sunday_opens

@@ -51,7 +51,7 @@ JOIN providers_provideraccount a ON a.id = n.account_id
 JOIN brands_brand b ON b.id = w.brand_id
 LEFT JOIN campaigns_campaign c ON c.id = p.queue
 CROSS JOIN brands_installation i
-WHERE w.due > 0 AND i.stopped_at IS NULL AND i.shifting_at IS NULL AND b.paused_at IS NULL
+WHERE w.due > 0 AND i.stopped_at IS NULL AND b.paused_at IS NULL
   AND c.paused_at IS NULL AND n.paused_at IS NULL AND n.retired_at IS NULL
   AND a.paused_at IS NULL AND a.retired_at IS NULL
   AND coalesce(n.rests_until <= clock.now, true)
@@ -72,7 +72,7 @@ JOIN brands_brand b ON b.id = d.brand_id
 LEFT JOIN campaigns_campaign c ON c.id = d.queue
 CROSS JOIN brands_installation i
 WHERE d.crashes > 0 AND d.not_before <= sendonce_now() AND d.expires_at > sendonce_now()
-  AND i.stopped_at IS NULL AND i.shifting_at IS NULL AND b.paused_at IS NULL
+  AND i.stopped_at IS NULL AND b.paused_at IS NULL
   AND c.paused_at IS NULL AND n.paused_at IS NULL AND n.retired_at IS NULL
   AND a.paused_at IS NULL AND a.retired_at IS NULL
 ORDER BY d.not_before LIMIT 1

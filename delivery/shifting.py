@@ -27,40 +27,32 @@ def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
     """Move the sandbox's clock forward to `moment` (aware); returns by how much it moved.
 
     All sending stops, what is in flight is waited for (at most `patience` seconds), and sending
-    goes on. Raises CannotShift.
+    goes on. One transaction holds the lock that every claim needs, so a shift that dies midway has
+    changed nothing and stops nobody. Raises CannotShift.
     """
     installation = Installation.objects.first()
     if installation is None or not installation.is_sandbox:
         raise CannotShift("Only a sandbox may move its clock.")
-    Installation.objects.update(shifting_at=clock.now())
-    try:
+    with transaction.atomic():
+        sql.rows("SELECT pg_advisory_xact_lock(%s)", SHIFT_LOCK)
         _wait_for_quiet(time.monotonic() + patience)
         return _shift(moment)
-    finally:
-        Installation.objects.update(shifting_at=None)
 
 
 def _wait_for_quiet(until: float) -> None:
-    while True:
-        if not sql.one(IN_FLIGHT)[0]:
-            return
+    while sql.one(IN_FLIGHT)[0]:
         if time.monotonic() > until:
             raise CannotShift("Messages are still in flight; try again in a minute.")
         time.sleep(POLL)
 
 
 def _shift(moment: datetime) -> timedelta:
-    """Under the exclusive lock no claim is open, and none begins."""
-    with transaction.atomic():
-        sql.rows("SELECT pg_advisory_xact_lock(%s)", SHIFT_LOCK)
-        if sql.one(IN_FLIGHT)[0]:
-            raise CannotShift("Messages are still in flight; try again in a minute.")
-        ahead = moment - clock.now()
-        seconds = int(ahead.total_seconds())
-        if seconds <= 0:
-            raise CannotShift("The clock only moves forward.")
-        before = ClockShift.objects.order_by("-id").values_list("total_seconds", flat=True).first()
-        ClockShift.objects.create(
-            seconds=seconds, total_seconds=(before or 0) + seconds, real_at=datetime.now(UTC)
-        )
+    ahead = moment - clock.now()
+    seconds = int(ahead.total_seconds())
+    if seconds <= 0:
+        raise CannotShift("The clock only moves forward.")
+    before = ClockShift.objects.order_by("-id").values_list("total_seconds", flat=True).first()
+    ClockShift.objects.create(
+        seconds=seconds, total_seconds=(before or 0) + seconds, real_at=datetime.now(UTC)
+    )
     return ahead

@@ -39,7 +39,6 @@ RESTS = (
     InterfaceError,
     intents.Inconsistent,
     claims.ClockSkew,
-    claims.Shifting,
     CannotWrite,
 )
 
@@ -125,6 +124,8 @@ class Slice:
                 rows = pipeline.send_batch(
                     room, picker=self.picker, sender=self.sender, journal=self.journal
                 )
+            except claims.Shifting:
+                pass  # nothing was taken; the shift waits until what is in flight is stored
             except RESTS as error:
                 self._rest_after(error)
         self.store(wait=0.0 if rows else COLLECT_WAIT if self.sender.under_way else IDLE_PAUSE)

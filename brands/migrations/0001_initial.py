@@ -226,7 +226,6 @@ class Migration(migrations.Migration):
                         null=True,
                     ),
                 ),
-                ("shifting_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "system_identifier",
                     models.CharField(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from reporting.oracle.audience import O4
 from reporting.oracle.checks import Check, Found, Ids, Result
@@ -51,11 +50,6 @@ def as_json(results: Sequence[Result], **more: object) -> str:
         },
         indent=2,
     )
-
-
-def write_json(path: Path, results: Sequence[Result], **more: object) -> None:
-    """Raises OSError."""
-    path.write_text(as_json(results, **more) + "\n", encoding="utf-8")
 
 
 def _problems(count: int) -> str:

@@ -80,7 +80,7 @@ STILL_OPEN = """
     SELECT m.id AS message, m.slot_id AS slot, m.status
     FROM delivery_message m JOIN campaigns_slot s ON s.id = m.slot_id
     WHERE s.state = 'closed' AND m.status IN ('planned', 'sending')
-      AND s.closed_at < %(now)s::timestamptz - interval '1 minute'
+      AND coalesce(s.closed_at, '-infinity') < %(now)s::timestamptz - interval '1 minute'
 """
 
 NO_STATE = """

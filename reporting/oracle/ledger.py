@@ -26,7 +26,7 @@ ASKED: dict[str, type | tuple[type, ...]] = {
     "seq": int, "received_at": (int, float), "to": str, "text": str, "ref": str,
 }  # fmt: skip
 ANSWERED: dict[str, type | tuple[type, ...]] = {"seq": int, "took": bool, "provider_ref": str}
-LATEST = 4e9  # Unix seconds: the year 2096
+LATEST = 4e9  # no ledger holds more requests; in Unix seconds the year 2096
 
 TABLE = """
 CREATE TEMPORARY TABLE oracle_request (
@@ -156,8 +156,8 @@ def _checked(
         is_bool = isinstance(value, bool)
         if not isinstance(value, kind) or is_bool is not (kind is bool):
             raise BadLedger(f"line {number}: {name} is missing or is not what it should be")
-    if not 0 <= plain.get("received_at", 0) < LATEST:
-        raise BadLedger(f"line {number}: received_at is not in Unix seconds")
+    if not 0 <= plain["seq"] < LATEST or not 0 <= plain.get("received_at", 0) < LATEST:
+        raise BadLedger(f"line {number}: seq or received_at is out of all bounds")
     return plain
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -104,37 +103,41 @@ class TestAttend:
 TAKES_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{ATTENDS}"
 
 
-class TestEndRecorded:
-    def sleeping(self, folder: Path, belongs_to: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(sleeper(belongs_to), start_new_session=True)
-        (folder / "one.pid").write_text(f"{process.pid}\n")
-        return process
+def sleeper(belongs_to: str) -> list[str]:
+    return [sys.executable, "-c", OUTLIVES, f"{belongs_to}/manage.py"]
 
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+    assert first_line(process) == "ready"
+    return process
+
+
+class TestEndRecorded:
     def test_ends_a_recorded_process_of_ours(self, tmp_path: Path) -> None:
-        process = self.sleeping(tmp_path, "/our/checkout")
-        assert end_recorded(tmp_path, belongs_to="/our/checkout") == 1
-        assert process.wait(10) == -signal.SIGTERM
+        with started(sleeper("/our/checkout")) as process:
+            (tmp_path / "one.pid").write_text(f"{process.pid}\n")
+            assert end_recorded(tmp_path, belongs_to="/our/checkout") == 1
+        assert process.returncode == -signal.SIGTERM
 
     def test_ends_the_group_whose_leader_is_gone(self, tmp_path: Path) -> None:
-        leader = f"import subprocess; subprocess.Popen({sleeper('/our/checkout')!r})"
-        process = subprocess.Popen([sys.executable, "-c", leader], start_new_session=True)
-        process.wait(10)
-        (tmp_path / "group.pid").write_text(f"{process.pid}\n")
-        assert end_recorded(tmp_path, belongs_to="/our/checkout") == 1
+        leader = (
+            f"import os, subprocess; subprocess.Popen({sleeper('/our/checkout')!r}); os._exit(0)"
+        )
+        with started([sys.executable, "-c", leader]) as process:
+            process.wait(10)
+            (tmp_path / "group.pid").write_text(f"{process.pid}\n")
+            assert end_recorded(tmp_path, belongs_to="/our/checkout") == 1
 
     def test_leaves_a_stranger_with_a_recorded_number_alone(self, tmp_path: Path) -> None:
-        process = self.sleeping(tmp_path, "/another/checkout")
-        assert end_recorded(tmp_path, belongs_to="/our/checkout") == 0
-        assert process.poll() is None
-        process.kill()
-        process.wait()
+        with started(sleeper("/another/checkout")) as process:
+            (tmp_path / "one.pid").write_text(f"{process.pid}\n")
+            assert end_recorded(tmp_path, belongs_to="/our/checkout") == 0
+            assert process.poll() is None
+            process.kill()
 
     @pytest.mark.parametrize("text", ["", "x\n", "999999999\n"], ids=["empty", "word", "gone"])
     def test_a_file_without_a_live_process_is_removed(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "one.pid").write_text(text)
         assert end_recorded(tmp_path, belongs_to="/our/checkout") == 0
         assert not list(tmp_path.iterdir())
-
-
-def sleeper(belongs_to: str) -> Sequence[str]:
-    return [sys.executable, "-c", "import time; time.sleep(60)", f"{belongs_to}/manage.py"]
