@@ -150,7 +150,9 @@ class Sender:
             outcome: Outcome = NotSent("too_late")
         else:
             provider = adapter(intent.access.kind)
-            outcomes = await self._transport.send(provider, [intent.send], intent.access)
+            outcomes = await self._transport.send(
+                provider, [intent.send], intent.access, write_by=write_by
+            )
             outcome = outcomes[ref]
         try:
             journal.came_back(ref, outcome_to_json(outcome))

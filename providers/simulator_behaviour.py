@@ -204,7 +204,7 @@ class Behaviour:
         """{"throttle": "account" or "number", "name": …, "per_second": … or null, "burst": …}"""
         _only(command, {"throttle", "name", "per_second", "burst"})
         scope, name = command["throttle"], _text(command, "name")
-        if scope not in {"account", "number"}:
+        if scope not in ("account", "number"):
             raise BadControl("throttle must be account or number")
         if command.get("per_second") is None:
             self.limits.pop((scope, name), None)

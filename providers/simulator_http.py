@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unread = b""
         self._is_busy = False
+        self._is_last = False  # the client sends no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -70,6 +71,11 @@ class Connection(asyncio.Protocol):
         elif len(self._unread) > MAX_WAITING:
             self.close()
 
+    def eof_received(self) -> bool:
+        """Keep the connection open while there is something to answer."""
+        self._is_last = True
+        return self._is_busy
+
     def answer(self, data: bytes) -> None:
         """Write the answer to the request in hand and turn to the next one."""
         if self._transport is None:
@@ -78,6 +84,8 @@ class Connection(asyncio.Protocol):
         self._is_busy = False
         if self._unread:
             self._read_next()
+        if self._is_last and not self._is_busy:
+            self.close()
 
     def close(self) -> None:
         """Close after what is written; what else came is not read."""

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,7 +43,8 @@ from providers.base import (
 
 logger = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 5.0
+SHORTEST_CONNECT = 0.01
 KEEP_SECONDS = 8  # well under any server's own idle limit
 MAX_ANSWER_BYTES = 64 * 1024
 USER_AGENT = "Sendonce/1"
@@ -86,6 +88,8 @@ class Transport:
             auto_decompress=False,
         )
         self._session._retry_connection = False
+        self._request_seconds = request_seconds
+        self._connect_seconds = connect_seconds
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,9 +101,17 @@ class Transport:
         await self._session.close()
 
     async def send(
-        self, adapter: Adapter, sends: Sequence[SendRequest], access: Access
+        self,
+        adapter: Adapter,
+        sends: Sequence[SendRequest],
+        access: Access,
+        *,
+        write_by: float | None = None,
     ) -> dict[str, Outcome]:
-        """Send once; one outcome by ref for every send. Raises nothing but CancelledError."""
+        """Send once; one outcome by ref for every send. Raises nothing but CancelledError.
+
+        `write_by` is the monotonic second by which there must be a connection, or nothing is sent.
+        """
         try:
             request = adapter.build_request(sends, access)
             url, headers, body = _wire(request, access)
@@ -108,7 +120,7 @@ class Transport:
         if self._session.closed:
             return _alike(sends, NotSent("transport_closed"))
         try:
-            response = await self._exchange(request.method, url, headers, body)
+            response = await self._exchange(request.method, url, headers, body, write_by)
         except Exception as error:  # noqa: BLE001
             return _alike(sends, _fate(error))
         return _judge(adapter, sends, response)
@@ -125,10 +137,20 @@ class Transport:
             return NoAnswer(_name(error))
 
     async def _exchange(
-        self, method: str, url: URL, headers: CIMultiDict[str], body: BytesPayload | None
+        self,
+        method: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        body: BytesPayload | None,
+        write_by: float | None = None,
     ) -> HttpResponse:
         response = await self._session.request(
-            method, url, data=body, headers=headers, allow_redirects=False
+            method,
+            url,
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            timeout=self._timeout(write_by),
         )
         try:
             content = await _read_body(response)
@@ -136,6 +158,13 @@ class Transport:
             response.close()
             raise
         return HttpResponse(status=response.status, headers=response.headers, body=content)
+
+    def _timeout(self, write_by: float | None) -> aiohttp.ClientTimeout:
+        """No connection comes after the deadline; the request follows its connection at once."""
+        if write_by is None:
+            return self._session.timeout
+        left = max(SHORTEST_CONNECT, min(self._connect_seconds, write_by - time.monotonic()))
+        return aiohttp.ClientTimeout(total=self._request_seconds, connect=left, sock_connect=left)
 
 
 class _OneAnswerPerRequest(ResponseHandler):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 
-from brands.models import Brand, Installation
+from brands.models import Brand, ClockShift, Installation
 from campaigns.models import Campaign, Slot, Template, TemplateVersion
 from campaigns.starting import start
 from compliance.models import ConsentEvent, Person, Places
@@ -13,7 +13,23 @@ from delivery.models import Due, Message
 from leads.models import Lead, LeadList, ListEntry
 from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
 
+EASTERN = ("212", "202", "215", "305", "404", "617", "717", "803")  # area codes
+NOON = datetime(2035, 3, 7, 17, tzinfo=UTC)  # in New York, on a Wednesday
+
 numbers = count(1)
+
+
+def phone() -> str:
+    n = next(numbers)
+    return f"+1{EASTERN[n // 10_000 % len(EASTERN)]}555{n % 10_000:04d}"
+
+
+def set_clock(moment: datetime) -> None:
+    """Move the sandbox's clock to about this moment, later than now."""
+    real = datetime.now(UTC)
+    before = ClockShift.objects.order_by("-id").values_list("total_seconds", flat=True).first()
+    total = round((moment - real).total_seconds())
+    ClockShift.objects.create(seconds=total - (before or 0), total_seconds=total, real_at=real)
 
 
 def make_installation(**fields: object) -> Installation:
@@ -73,8 +89,7 @@ def make_places(*zones: str) -> Places:
 
 
 def make_person(**fields: object) -> Person:
-    n = next(numbers)
-    fields = {"phone": f"+1212555{n % 10_000:04d}", **fields}
+    fields = {"phone": phone(), **fields}
     return Person.objects.create(**fields)
 
 
@@ -155,3 +170,71 @@ def make_due(
     }
     Due.objects.create(message=message, **fields)
     return message
+
+
+def make_slot(
+    lane: SenderNumber | None = None,
+    *leads: Lead,
+    brand: Brand | None = None,
+    on: date = NOON.date(),
+    at: time = time(12),
+    length_minutes: int = 240,
+    **fields: object,
+) -> Slot:
+    """An open slot of a campaign of its own, at noon, on the brand's default route."""
+    brand = brand or make_brand()
+    if lane is not None and not brand.route_set.exists():
+        make_route(brand, lane)
+    campaign = make_campaign(brand, make_list(brand, *leads), **fields)
+    return open_slot(campaign, on=on, at=at, length_minutes=length_minutes)
+
+
+def make_leads(brand: Brand, many: int, **fields: object) -> list[Lead]:
+    """Leads with consent, each a person of its own, by a few statements."""
+    persons = Person.objects.bulk_create(Person(phone=phone()) for _ in range(many))
+    consents = ConsentEvent.objects.bulk_create(
+        ConsentEvent(
+            person=person,
+            brand=brand,
+            method="import",
+            agreed_at=datetime.fromisoformat("2026-01-01T00:00Z"),
+        )
+        for person in persons
+    )
+    fields = {"places": make_places(), "first_name": "Ada", **fields}
+    return Lead.objects.bulk_create(
+        Lead(brand=brand, person=event.person, consent=event, **fields) for event in consents
+    )
+
+
+def fill_queue(
+    slot: Slot, lane: SenderNumber, many: int, *, now: datetime, **fields: object
+) -> list[Message]:
+    """Planned messages to new people with their queue rows, due now for two hours."""
+    leads = make_leads(slot.campaign.brand, many)
+    expires = fields.pop("expires_at", now + timedelta(hours=2))
+    messages = Message.objects.bulk_create(
+        Message(
+            brand_id=lead.brand_id,
+            campaign_id=slot.campaign_id,
+            slot=slot,
+            lead=lead,
+            person_id=lead.person_id,
+            kind="campaign",
+            expires_at=expires,
+        )
+        for lead in leads
+    )
+    fields = {"queue": slot.campaign_id, "not_before": now - timedelta(seconds=1), **fields}
+    Due.objects.bulk_create(
+        Due(
+            message=message,
+            brand_id=message.brand_id,
+            campaign_id=slot.campaign_id,
+            lane=lane,
+            expires_at=expires,
+            **fields,
+        )
+        for message in messages
+    )
+    return messages

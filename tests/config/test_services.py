@@ -64,17 +64,25 @@ def taken_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def holder(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    """Another process that uses the servers, and the URL that it got."""
-    process = subprocess.Popen(
+def start_holder(folder: Path) -> subprocess.Popen[str]:
+    """Another process that uses the servers."""
+    return subprocess.Popen(
         [sys.executable, "-c", HOLDS_VALKEY, str(folder)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def url_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout
-    return process, process.stdout.readline().strip()
+    return process.stdout.readline().strip()
+
+
+def holder(folder: Path) -> tuple[subprocess.Popen[str], str]:
+    process = start_holder(folder)
+    return process, url_of(process)
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -106,6 +114,10 @@ class TestStarting:
         services = make()
         assert list(services.enter(VALKEY)) == ["REDIS_URL"]
         assert not services.postgres.data.exists()
+
+    def test_postgres_opens_no_unix_socket(self, make: MakeServices) -> None:
+        url = make().enter(POSTGRES)["DATABASE_URL"]
+        assert ask(url, "SHOW unix_socket_directories") == ""
 
     def test_neither_answers_without_its_password(self, make: MakeServices) -> None:
         urls = make().enter()
@@ -208,10 +220,11 @@ class TestSharing:
         assert not answers(url)
 
     def test_many_at_once_start_one(self, folder: Path) -> None:
-        holders = [holder(folder) for _ in range(3)]
-        for process, _ in holders:
+        holders = [start_holder(folder) for _ in range(3)]
+        urls = {url_of(process) for process in holders}
+        for process in holders:
             process.communicate("")
-        assert len({url for _, url in holders}) == 1
+        assert len(urls) == 1
 
 
 class TestStartingAgain:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import parse_qsl
@@ -68,6 +69,16 @@ class TestWhatIsSurelyNotSent:
             address = server.getsockname()
             fillers = [filling(address) for _ in range(4)]
             result = run(sent_to(an_access(address[1]), connect_seconds=0.2))
+            for filler in fillers:
+                filler.close()
+        assert result == NOT_CONNECTED
+
+    def test_a_connection_that_would_come_after_the_deadline_of_the_write(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+            address = server.getsockname()
+            fillers = [filling(address) for _ in range(4)]
+            began = time.monotonic()
+            result = run(sent_to(an_access(address[1]), write_by=began + 0.2, connect_seconds=60))
             for filler in fillers:
                 filler.close()
         assert result == NOT_CONNECTED
@@ -391,9 +402,9 @@ def filling(address):
     return client
 
 
-async def sent_to(access, *, adapter=None, **limits):
+async def sent_to(access, *, adapter=None, write_by=None, **limits):
     async with Transport(**limits) as transport:
-        results = await transport.send(adapter or Twilio(), [a_send()], access)
+        results = await transport.send(adapter or Twilio(), [a_send()], access, write_by=write_by)
     return results["r1"]
 
 

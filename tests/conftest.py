@@ -1,0 +1,58 @@
+"""Fixtures many tests share: a sandbox at noon, its Redis, a journal, and threads."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from delivery.journal import Journal
+from delivery.models import Frontier
+from providers import rates
+from tests.factories import NOON, make_installation, set_clock
+
+
+@pytest.fixture
+def sandbox():
+    """A sandbox in which it is noon in New York. Needs the django_db mark."""
+    Frontier.objects.get_or_create(id=1)  # a test with real commits truncates it
+    installation = make_installation()
+    set_clock(NOON)
+    return installation
+
+
+@pytest.fixture
+def redis():
+    with contextlib.closing(rates.connect(settings.REDIS_URL)) as client:
+        yield client
+
+
+@pytest.fixture
+def journal(tmp_path, sandbox):
+    with Journal.open(tmp_path / "journal", str(sandbox.identity)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def at_once():
+    """Run something in several threads that start together, each with its own connection."""
+
+    def run(work, threads=2):
+        start = threading.Barrier(threads)
+
+        def alone(number):
+            try:
+                connection.ensure_connection()
+                start.wait(10)
+                return work(number)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(alone, range(threads)))
+
+    return run

@@ -1,0 +1,221 @@
+"""O1, O2, O3 and O5, each broken once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from compliance.consent import opt_out
+from compliance.models import OptOutEvent, Person, Rejoin
+from delivery.models import Attempt, Inbound, Message
+from leads.models import Lead
+from reporting.oracle import answers, checks
+from tests.factories import make_lead, make_person
+from tests.reporting.world import NOON, NOW, World, raw, said
+
+pytestmark = pytest.mark.django_db
+
+LATER = NOON + timedelta(hours=3)
+SAME_WORDS = "the same words were taken twice on one slot date"
+OWN_SAME_WORDS = "the same words twice on one slot date, by our own rows"
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def words(world: World, code: str) -> str:
+    return f"Work near you: https://{world.brand.short_domain}/{code} Reply STOP to opt out"
+
+
+class TestTheSameWordsTwice:
+    def test_a_request_that_was_repeated_is_seen(self, world, tmp_path):
+        world.request(world.messages[0])
+        assert world.problems(tmp_path) == {"O1": ["a message was taken more than once"]}
+
+    def test_two_attempts_that_were_both_taken_are_seen(self, world, tmp_path):
+        message = world.messages[0]
+        message.attempts.update(outcome="not_sent", is_not_sent=True)
+        world.attempt(message, NOON + timedelta(minutes=1), outcome="accepted")
+        world.request(message)
+        assert "a message was taken more than once" in world.problems(tmp_path)["O1"]
+
+    def test_words_that_differ_in_the_link_only_are_the_same(self, world, tmp_path):
+        lead = world.leads[0]
+        for code, slot in (("aaaa", world.another_slot()), ("bbbb", world.another_slot())):
+            world.send(lead, LATER, slot=slot, text=words(world, code))
+        assert world.problems(tmp_path)["O1"] == [SAME_WORDS, OWN_SAME_WORDS]
+
+    def test_the_opt_out_line_makes_no_difference(self, world, tmp_path):
+        first, second = world.another_slot(), world.another_slot()
+        world.send(world.leads[0], slot=first, text="Work near you")
+        world.send(world.leads[0], slot=second, text="Work near you Reply STOP to opt out")
+        assert world.problems(tmp_path)["O1"] == [SAME_WORDS, OWN_SAME_WORDS]
+
+    def test_other_words_are_not(self, world, tmp_path):
+        world.send(world.leads[0], LATER, slot=world.another_slot(), text="Something else")
+        assert "O1" not in world.problems(tmp_path)
+
+    def test_links_to_other_hosts_are_words(self, world, tmp_path):
+        for page in ("a", "b"):
+            text = f"Read https://jobs.example.com/{page}"
+            world.send(world.leads[0], LATER, slot=world.another_slot(), text=text)
+        assert "O1" not in world.problems(tmp_path)
+
+    def test_a_schedule_that_repeats_may_say_the_same(self, world, tmp_path):
+        for _ in range(2):
+            slot = world.another_slot(repeats_words=True)
+            world.send(world.leads[0], LATER, slot=slot, text=words(world, "aaaa"))
+        assert "O1" not in world.problems(tmp_path)
+
+    def test_another_slot_date_may_say_the_same(self, world, tmp_path):
+        first, second = world.another_slot(), world.another_slot()
+        raw("UPDATE campaigns_slot SET local_date = local_date - 1 WHERE id = %s", [first.pk])
+        for slot in (first, second):
+            world.send(world.leads[0], LATER, slot=slot, text=words(world, "aaaa"))
+        assert "O1" not in world.problems(tmp_path)
+
+    def test_two_sends_that_we_know_nothing_of_are_seen(self, world, tmp_path):
+        for ref in ("lost1", "lost2"):
+            world.request(world.messages[0], ref=ref, text="Who sent this?")
+        assert SAME_WORDS in world.problems(tmp_path)["O1"]
+
+
+class TestTakenButNotRecorded:
+    def test_a_request_without_an_intent_is_seen(self, world, tmp_path):
+        world.request(world.messages[0], ref="nobody's", took=False)
+        assert world.problems(tmp_path) == {"O2": ["a request without an intent"]}
+
+    @pytest.mark.parametrize("status", ["expired", "dead", "refused", "cancelled"])
+    def test_taken_but_ended_as_never_sent_is_seen(self, world, tmp_path, status):
+        message = world.send(status=status, outcome="not_sent")
+        world.requests[-1] |= {"took": True, "provider_ref": "SM1"}
+        problems = world.problems(tmp_path)
+        assert problems["O2"] == ["taken, but recorded as not taken"], message
+
+    def test_taken_but_recorded_as_rejected_is_seen(self, world, tmp_path):
+        world.send(status="rejected", outcome="rejected")
+        world.requests[-1]["took"] = True
+        assert world.problems(tmp_path) == {"O2": ["taken, but recorded as not taken"]}
+
+    def test_taken_but_waiting_to_go_again_is_seen(self, world, tmp_path):
+        world.send(status="planned", outcome="not_sent")
+        world.requests[-1]["took"] = True
+        assert world.problems(tmp_path)["O2"] == ["taken, but recorded as not taken"]
+
+    def test_an_answer_that_was_not_recorded_for_a_minute_is_seen(self, world, tmp_path):
+        at, slot = NOW - timedelta(minutes=1), world.another_slot()
+        world.send(at=at, slot=slot, status="sending", outcome="")
+        world.requests[-1]["took"] = True
+        assert world.problems(tmp_path) == {"O2": ["taken, but recorded as not taken"]}
+
+
+class TestRecordedButNotTaken:
+    def test_a_send_that_no_ledger_holds_is_seen(self, world, tmp_path):
+        del world.requests[0]
+        assert world.problems(tmp_path) == {"O3": ["recorded as taken, but no provider took it"]}
+
+    def test_a_request_that_was_not_taken_does_not_count(self, world, tmp_path):
+        world.requests[0] |= {"took": False, "provider_ref": ""}
+        assert world.problems(tmp_path) == {"O3": ["recorded as taken, but no provider took it"]}
+
+    def test_a_report_of_something_never_taken_is_seen(self, world, tmp_path):
+        world.send(status="delivered", outcome="unknown")
+        world.requests[-1] |= {"took": False, "provider_ref": ""}
+        assert world.problems(tmp_path) == {"O3": ["recorded as taken, but no provider took it"]}
+
+    def test_another_provider_id_is_seen(self, world, tmp_path):
+        world.requests[0]["provider_ref"] = "SMother"
+        assert world.problems(tmp_path) == {"O3": ["recorded under another provider id"]}
+
+    def test_a_missing_provider_id_is_seen(self, world, tmp_path):
+        Attempt.objects.filter(message=world.messages[0]).update(provider_refs=[])
+        assert world.problems(tmp_path) == {"O3": ["recorded under another provider id"]}
+
+    def test_what_was_answered_after_the_reading_began_is_left_out(self, world, tmp_path):
+        world.send(at=NOW, status="accepted", outcome="accepted")
+        Attempt.objects.update(answered_at=NOW + timedelta(minutes=1))
+        world.requests.clear()
+        assert world.problems(tmp_path) == {}
+
+
+class TestAfterAStop:
+    RECEIVED = "received after the person's opt-out"
+    DECIDED = "decided after the person's opt-out"
+
+    def stop(self, person: Person, at) -> OptOutEvent:
+        opt_out([person.pk], source="inbound")
+        event = OptOutEvent.objects.latest("id")
+        raw("UPDATE compliance_optoutevent SET at = %s WHERE id = %s", [at, event.pk])
+        return event
+
+    def test_a_text_after_the_stop_is_seen(self, world, tmp_path):
+        self.stop(world.leads[0].person, NOON - timedelta(minutes=5))
+        assert world.problems(tmp_path) == {"O5": [self.RECEIVED, self.DECIDED]}
+
+    def test_what_was_under_way_when_the_stop_came_is_not(self, world, tmp_path):
+        self.stop(world.leads[0].person, NOON - timedelta(seconds=8))
+        assert world.problems(tmp_path) == {}
+
+    def test_a_text_that_was_written_too_late_is_seen(self, world, tmp_path):
+        self.stop(world.leads[0].person, NOON + timedelta(seconds=2))
+        world.requests[0]["received_at"] += 20
+        assert world.problems(tmp_path) == {"O5": [self.RECEIVED]}
+
+    def test_the_stop_of_the_person_behind_the_email_binds_too(self, world, tmp_path):
+        other = make_person()
+        Lead.objects.filter(pk=world.leads[0].pk).update(email_person=other)
+        self.stop(other, NOON - timedelta(minutes=5))
+        assert world.problems(tmp_path) == {"O5": [self.RECEIVED, self.DECIDED]}
+
+    def test_a_recipient_without_the_plus_is_the_same_person(self, world, tmp_path):
+        self.stop(world.leads[0].person, NOON - timedelta(minutes=5))
+        world.requests[0]["to"] = world.requests[0]["to"].removeprefix("+")
+        assert self.RECEIVED in world.problems(tmp_path)["O5"]
+
+    def test_a_join_lifts_it_for_its_brand(self, world, tmp_path):
+        person = world.leads[0].person
+        event = self.stop(person, NOON - timedelta(minutes=5))
+        Rejoin.objects.create(person=person, brand=world.brand, after_event_id=event.pk)
+        Rejoin.objects.update(at=NOON - timedelta(minutes=1))
+        assert world.problems(tmp_path) == {}
+
+    def test_a_join_does_not_excuse_what_was_sent_before_it(self, world, tmp_path):
+        person = world.leads[0].person
+        event = self.stop(person, NOON - timedelta(minutes=5))
+        Rejoin.objects.create(person=person, brand=world.brand, after_event_id=event.pk)
+        assert world.problems(tmp_path) == {"O5": [self.RECEIVED, self.DECIDED]}
+
+    def test_a_join_whose_row_was_overwritten_by_a_later_one_still_counts(self, world, tmp_path):
+        person = world.leads[0].person
+        self.stop(person, NOON - timedelta(minutes=5))
+        Inbound.objects.create(
+            account=world.number.account,
+            person=person,
+            brand=world.brand,
+            provider_ref="SM1",
+            from_value="x",
+            to_value="y",
+            label="join",
+            applied_at=NOON - timedelta(minutes=1),
+        )
+        later = self.stop(person, NOON + timedelta(minutes=5))
+        Rejoin.objects.create(person=person, brand=world.brand, after_event_id=later.pk)
+        assert world.problems(tmp_path) == {}
+
+    def test_the_confirmation_may_reach_them(self, world, tmp_path):
+        lead = make_lead(world.brand)
+        self.stop(lead.person, NOON - timedelta(minutes=5))
+        inbound = Inbound.objects.create(
+            account=world.number.account, provider_ref="SM1", applied_at=NOON
+        )
+        world.send(lead, kind="reply", inbound=inbound, reply_kind="stop")
+        assert world.problems(tmp_path) == {}
+
+    def test_it_is_seen_without_a_ledger_too(self, world):
+        self.stop(world.leads[0].person, NOON - timedelta(minutes=5))
+        scope = checks.Scope(now=NOW, since=NOON)
+        assert said(checks.run(answers.WITHOUT_LEDGER, scope)) == {"O5": [self.DECIDED]}
+        assert Message.objects.count() == 3
