@@ -28,7 +28,6 @@ Messages = Iterator[CheckMessage]
 SHORTEST_SECRET = 32
 RANGES: dict[str, tuple[float, float]] = {
     "SEND_BATCH": (1, 5_000),
-    "SEND_IN_FLIGHT": (1, 2_000),
     "SEND_JOBS_QUEUED": (1, 1_000),
     "SEND_SLICE_SECONDS": (0.1, 60),
     "PLAN_EVERY_SECONDS": (1, 600),

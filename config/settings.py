@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import environ
 import sentry_sdk
 
 from compliance.places import use_pinned_zones
+from config import env
 from config.logs import logging_configuration, scrub_event
 
-env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
+VAR_DIR = env.folder("VAR_DIR", BASE_DIR / "var")
 
 use_pinned_zones()
 
 # --- who we are -------------------------------------------------------------------------------
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="only-for-the-demo-on-this-machine")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
-PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000")
-CREDENTIAL_KEYS = env.list(
-    "CREDENTIAL_KEYS", default=["c2VuZG9uY2UtZGVtby1rZXktbm90LWEtc2VjcmV0ISE="]
-)
+DEBUG = env.flag("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY", env.DEMO_SIGNING_KEY)
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8000")
+CREDENTIAL_KEYS = env.names("CREDENTIAL_KEYS", [env.DEMO_SEALING_KEY])
 
 # --- applications -----------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -86,15 +83,20 @@ USE_TZ = True
 TIME_ZONE = "UTC"  # rq-scheduler reads cron strings in the process's zone: keep it UTC
 
 # --- Postgres and Redis -----------------------------------------------------------------------
+DATABASE = env.database("DATABASE_URL", "postgresql://postgres@127.0.0.1:54329/sendonce")
 DATABASES = {
     "default": {
-        **env.db_url("DATABASE_URL", default="postgresql://postgres@127.0.0.1:54329/sendonce"),
+        **DATABASE,
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "sendonce", "connect_timeout": 5},
+        "OPTIONS": {
+            "application_name": "sendonce",
+            "connect_timeout": 5,
+            **DATABASE.get("OPTIONS", {}),
+        },
     }
 }
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:63799/0")
+REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:63799/0")
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -108,22 +110,21 @@ RQ_QUEUES = {
 }
 
 # --- sending ----------------------------------------------------------------------------------
-JOURNAL_DIR = Path(env.str("JOURNAL_DIR", default=str(VAR_DIR / "journal")))
-SEND_JOBS_QUEUED = env.int("SEND_JOBS_QUEUED", default=4)
-SEND_SLICE_SECONDS = env.float("SEND_SLICE_SECONDS", default=10.0)
-SEND_BATCH = env.int("SEND_BATCH", default=500)
-SEND_IN_FLIGHT = env.int("SEND_IN_FLIGHT", default=256)
-PLAN_EVERY_SECONDS = env.int("PLAN_EVERY_SECONDS", default=60)
-TIDY_EVERY_SECONDS = env.int("TIDY_EVERY_SECONDS", default=5)
+JOURNAL_DIR = env.folder("JOURNAL_DIR", VAR_DIR / "journal")
+SEND_JOBS_QUEUED = env.whole("SEND_JOBS_QUEUED", 4)
+SEND_SLICE_SECONDS = env.number("SEND_SLICE_SECONDS", 10.0)
+SEND_BATCH = env.whole("SEND_BATCH", 500)
+PLAN_EVERY_SECONDS = env.whole("PLAN_EVERY_SECONDS", 60)
+TIDY_EVERY_SECONDS = env.whole("TIDY_EVERY_SECONDS", 5)
 
 # --- what we see of it ------------------------------------------------------------------------
 
-LOGGING = logging_configuration(env.str("LOG_LEVEL", default="INFO"))
-SENTRY_DSN = env.str("SENTRY_DSN", default="")
+LOGGING = logging_configuration(env.choice("LOG_LEVEL", "INFO", env.LOG_LEVELS))
+SENTRY_DSN = env.sentry("SENTRY_DSN")
 if SENTRY_DSN:
     sentry_sdk.init(
         dsn=SENTRY_DSN,
-        environment=env.str("SENTRY_ENVIRONMENT", default="production"),
+        environment=env.text("SENTRY_ENVIRONMENT", "production"),
         send_default_pii=False,
         include_local_variables=False,
         before_send=scrub_event,

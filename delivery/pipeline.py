@@ -157,6 +157,9 @@ def decide_all(rows: Sequence[Claimed], gathered: Gathered) -> list[Decided]:
 
 def decide(draft: Draft, facts: Facts) -> Verdict:
     """Run the steps until one stops. A step that fails holds its message: a bug refuses nobody."""
+    if draft.kind not in STEPS:
+        logger.error("a kind without steps", extra={"message_id": draft.message_id})
+        return Struck("no_steps")
     for step in STEPS[draft.kind]:
         try:
             result = step(draft, facts)

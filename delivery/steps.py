@@ -266,7 +266,8 @@ def fill_in_text(draft: Draft, facts: Facts) -> Result:
         return Refuse(Reason.CANNOT_RENDER)
     if not words or (LINK_MARK in words and not slot.destination):
         return Refuse(Reason.CANNOT_RENDER)
-    digest = hashlib.blake2b(words.replace(LINK_MARK, "").encode(), digest_size=8).hexdigest()
+    bare = words.replace(LINK_MARK, "").replace(brand.opt_out_line, "")
+    digest = hashlib.blake2b(" ".join(bare.split()).encode(), digest_size=8).hexdigest()
     return replace(draft, text=words, words_hash=digest)
 
 
@@ -344,4 +345,4 @@ CAMPAIGN: tuple[Step, ...] = (
 )
 
 STEPS: Mapping[Kind, tuple[Step, ...]] = {Kind.CAMPAIGN: CAMPAIGN}
-"""The steps of each kind of sending. A kind that stands not here is held, never sent."""
+"""The steps of each kind of sending. A kind that stands not here is never sent: it is struck."""

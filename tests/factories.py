@@ -15,6 +15,8 @@ from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
 
 EASTERN = ("212", "202", "215", "305", "404", "617", "717", "803")  # area codes
 NOON = datetime(2035, 3, 7, 17, tzinfo=UTC)  # in New York, on a Wednesday
+DAY = NOON.date()
+TWELVE = time(12)
 
 numbers = count(1)
 
@@ -176,8 +178,8 @@ def make_slot(
     lane: SenderNumber | None = None,
     *leads: Lead,
     brand: Brand | None = None,
-    on: date = NOON.date(),
-    at: time = time(12),
+    on: date = DAY,
+    at: time = TWELVE,
     length_minutes: int = 240,
     **fields: object,
 ) -> Slot:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import connection
 
@@ -36,6 +37,7 @@ DAY = date(2035, 3, 7)
 NOW = datetime(2035, 3, 7, 17, 30, tzinfo=UTC)  # 12:30 in New York, a Wednesday
 NOON = NOW - timedelta(minutes=30)
 SENDER = UUID(int=1)
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 class World:
@@ -104,6 +106,7 @@ class World:
         return message
 
     def attempt(self, message: Message, at: datetime, *, text: str = "Hi", outcome: str) -> Attempt:
+        day = at.astimezone(NEW_YORK).date()
         ref = f"ref{message.pk}x{message.attempts.count()}"
         attempt = Attempt.objects.create(
             message=message,
@@ -114,16 +117,16 @@ class World:
             provider_refs=[f"SM{ref}"] if outcome == "accepted" else [],
             text=text,
             segments=1,
-            brand_day=DAY,
+            brand_day=day,
             outcome=outcome,
             is_not_sent=outcome == "not_sent",
             intent_at=at,
             answered_at=at + timedelta(seconds=1) if outcome else None,
         )
         if outcome in ("", "accepted", "unknown") and message.kind != "reply":
-            self.count(f"brand:{message.brand_id}:{DAY}")
+            self.count(f"brand:{message.brand_id}:{day}")
             if message.campaign_id:
-                self.count(f"campaign:{message.campaign_id}:{DAY}")
+                self.count(f"campaign:{message.campaign_id}:{day}")
         return attempt
 
     def count(self, key: str) -> None:

@@ -1,0 +1,151 @@
+"""The course of a demo: its clock goes from one due instant to the next, zone by zone.
+
+It moves the clock only when nothing is left to do at the present time: all that is due has been
+planned, sent or ended, and nothing is in flight. It sends nothing itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from brands import clock
+from campaigns.models import Slot
+from delivery import planning, shifting, sql
+from delivery.planning import Share
+
+POLL = 0.1  # seconds
+SHORT = timedelta(seconds=2)  # not worth a shift
+TOGETHER = timedelta(minutes=1)  # what is held until about the same time is waited for at once
+STALLED_AFTER = 20.0  # seconds without any progress while work is due
+STUCK_AFTER = 120.0  # seconds without progress and with nowhere to go
+SHIFT_PATIENCE = 5.0
+
+ENTRIES = """
+SELECT places_id, max(id) FROM leads_listentry WHERE lead_list_id = %s GROUP BY places_id
+"""
+PLANNED = "SELECT places_id, through_entry_id FROM delivery_planned WHERE slot_id = %s"
+
+# Rows to claim or to end now, intents without an outcome, and a figure that moves with any of them.
+BUSY = """
+SELECT EXISTS (SELECT 1 FROM delivery_due WHERE not_before <= %s AND expires_at > %s),
+       EXISTS (SELECT 1 FROM delivery_due WHERE expires_at <= %s),
+       EXISTS (SELECT 1 FROM delivery_attempt
+               WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = ''),
+       (SELECT count(*) FROM delivery_due),
+       coalesce((SELECT max(id) FROM delivery_attempt), 0)
+"""
+HELD_UNTIL = """
+SELECT max(not_before) FROM delivery_due WHERE not_before > %s AND not_before <= (
+    SELECT min(not_before) FROM delivery_due WHERE not_before > %s) + %s
+"""
+NEXT_EXPIRY = "SELECT min(expires_at) FROM delivery_due WHERE expires_at > %s"
+
+
+class Stuck(Exception):
+    """Nothing moves any more; the message says what is left."""
+
+
+@dataclass(slots=True)
+class Leg:
+    """One open slot: its shares, how far each must be planned, and when it ends."""
+
+    slot: Slot
+    shares: list[Share]
+    entries: dict[int | None, int]
+    ends_at: datetime
+
+    @classmethod
+    def of(cls, slot: Slot) -> Leg:
+        shares = planning.shares_of(slot)
+        entries = dict(sql.rows(ENTRIES, slot.campaign.lead_list_id))
+        return cls(slot, shares, entries, planning.end_of(slot, shares))
+
+    def is_unplanned(self, now: datetime) -> bool:
+        """Whether a part that is due now was not planned to its end."""
+        planned = dict(sql.rows(PLANNED, self.slot.pk))
+        return any(
+            planned.get(share.places_id, 0) < self.entries.get(share.places_id, 0)
+            for share in self.shares
+            if share.due_at <= now < share.expires_at
+        )
+
+
+@dataclass(slots=True)
+class Course:
+    """From now until all slots that are open are closed."""
+
+    legs: list[Leg]
+    stalls: int = 0
+    shifts: int = 0
+    _seen: tuple[object, ...] = ()
+    _seen_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of_open_slots(cls) -> Course:
+        slots = Slot.objects.filter(state=Slot.State.OPEN).order_by("id")
+        return cls([Leg.of(slot) for slot in slots.select_related("campaign__brand")])
+
+    @property
+    def is_over(self) -> bool:
+        return not Slot.objects.filter(
+            pk__in=[leg.slot.pk for leg in self.legs], state=Slot.State.OPEN
+        ).exists()
+
+    def run(self, tend: Callable[[], None]) -> None:
+        """Go on until all slots are closed. `tend` is called all the time. Raises Stuck."""
+        while not self.is_over:
+            tend()
+            if not self.step():
+                time.sleep(POLL)
+
+    def step(self) -> bool:
+        """Move the clock if nothing is left to do at its present time; returns whether it did."""
+        now = clock.now()
+        quiet_for = self._quiet_for(now)
+        if self._is_busy(now) and quiet_for < STALLED_AFTER:
+            return False
+        target = self.next_instant(now)
+        if target is None or target - now < SHORT:
+            self._refuse_to_wait_for_ever(quiet_for)
+            return False
+        if quiet_for >= STALLED_AFTER:
+            self.stalls += 1
+        return self._shift(target)
+
+    def next_instant(self, now: datetime) -> datetime | None:
+        """When there will be something to do again: due, held until, expired, or a slot's end."""
+        instants = [share.due_at for leg in self.legs for share in leg.shares]
+        instants += [leg.ends_at for leg in self.legs]
+        instants += [sql.one(HELD_UNTIL, now, now, TOGETHER)[0], sql.one(NEXT_EXPIRY, now)[0]]
+        return min((instant for instant in instants if instant and instant > now), default=None)
+
+    def _is_busy(self, now: datetime) -> bool:
+        due, expired, in_flight, *_ = sql.one(BUSY, now, now, now)
+        return due or expired or in_flight or any(leg.is_unplanned(now) for leg in self.legs)
+
+    def _quiet_for(self, now: datetime) -> float:
+        """For how many seconds nothing has moved."""
+        seen = sql.one(BUSY, now, now, now)
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, time.monotonic()
+        return time.monotonic() - self._seen_at
+
+    def _shift(self, target: datetime) -> bool:
+        try:
+            shifting.shift_to(target + timedelta(seconds=1), patience=SHIFT_PATIENCE)
+        except shifting.CannotShift:
+            return False  # a worker took one more row, or died: its intents are settled first
+        self.shifts += 1
+        self._seen_at = time.monotonic()
+        return True
+
+    def _refuse_to_wait_for_ever(self, quiet_for: float) -> None:
+        if quiet_for > STUCK_AFTER:
+            left = sql.one(BUSY, *[clock.now()] * 3)
+            raise Stuck(
+                f"Nothing has moved for {quiet_for:.0f} s; {left[3]} messages wait, and"
+                f" {sum(not leg.slot.closed_at for leg in self.legs)} slots are open."
+            )

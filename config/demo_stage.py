@@ -1,0 +1,360 @@
+"""What a demo stands on: three invented brands, their numbers, people, templates and campaigns.
+
+Everything is made through the doors that people use: set-up, the CSV import, Start. Only a sandbox
+is ever wiped.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from io import StringIO
+from pathlib import Path
+from shutil import rmtree
+from zoneinfo import ZoneInfo
+
+import django_rq
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from brands import clock
+from brands.models import Brand, Installation
+from campaigns import starting
+from campaigns.models import Campaign, Slot, Template, TemplateVersion
+from compliance import consent
+from config.scheduling import make_scheduler
+from delivery import shifting, sql
+from leads.invention import Inventor
+from leads.models import Lead, LeadList
+from providers import rates
+from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
+
+LIST = "Everybody"
+TEXT = "Hi {first_name|there}, new openings from {brand} near you: {link}"
+ACCOUNTS = ("Demo provider one", "Demo provider two")
+NUMBERS_EACH = 2  # of each brand, on each account
+NUMBER_RATE = 500.0  # segments a second
+ACCOUNT_RATE = 2600.0
+IN_FLIGHT = 50  # requests at once, for each worker and account
+SLOT_MINUTES = 240
+BEGINS = time(9, 50)
+SHARE_OPTED_OUT = 0.01
+SHARE_SHARED = 0.01  # of a brand's people, that the brand before it knows too
+SHARE_BAD_ROWS = 0.005
+SHARE_MAGIC = 0.004
+# Endings that make the simulator refuse, throttle once, be slow, or leave the outcome unknown. Left
+# out are those that pause a whole account (0013) or hang for a minute (0008).
+MAGIC = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009", "0010", "0015")
+NEVER_ACCEPTED = ("0001", "0002", "0003", "0006", "0007", "0009")
+END_UNKNOWN = ("0006", "0007", "0009")
+ALL_MAGIC = tuple(f"{ending:04d}" for ending in range(1, 16))
+
+FRONTIER = "INSERT INTO delivery_frontier (id, attempt_id) VALUES (1, 0)"
+OPT_OUT_CANDIDATES = """
+SELECT p.id FROM compliance_person p JOIN leads_lead l ON l.person_id = p.id
+WHERE p.opted_out_at IS NULL GROUP BY p.id ORDER BY p.id
+"""
+
+
+class CannotStage(Exception):
+    """Why the demo cannot be set up here; a sentence for whoever started it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrandPlan:
+    """A brand of the demo. `share` of all leads; `local_time` is its campaign's."""
+
+    name: str
+    slug: str
+    zone: str
+    opens: time
+    closes: time
+    weight: int
+    share: float
+    local_time: time
+    is_capped: bool = False
+
+
+BRANDS = (
+    BrandPlan(
+        "Harbor Jobs", "harbor-jobs", "America/New_York", time(9), time(20), 3, 0.5, time(10), True
+    ),
+    BrandPlan(
+        "Prairie Careers", "prairie-careers", "America/Chicago", time(8), time(21), 2, 0.3,
+        time(10, 30),
+    ),
+    BrandPlan(
+        "Summit Staffing", "summit-staffing", "America/Los_Angeles", time(9, 30), time(20, 30), 1,
+        0.2, time(11),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Where a demo keeps its files."""
+
+    path: Path
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.jsonl"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal"
+
+    @property
+    def leads(self) -> Path:
+        return self.path / "leads"
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+
+def refuse_real() -> None:
+    """Raises CannotStage on an installation that sends to real people."""
+    installation = Installation.objects.first()
+    if installation is not None and not installation.is_sandbox:
+        raise CannotStage(
+            "This database is a real installation: the demo runs in a sandbox only, and it wipes"
+            " nothing else. Use another database (DATABASE_URL)."
+        )
+
+
+def is_standing(folder: Folder) -> bool:
+    """Whether a demo was made here as a whole, and its ledger is still there.
+
+    Raises CannotStage where a sandbox holds what is not the demo's.
+    """
+    slugs = {plan.slug for plan in BRANDS}
+    if others := set(Brand.objects.values_list("slug", flat=True)) - slugs:
+        raise CannotStage(
+            f"This sandbox holds other brands ({', '.join(sorted(others)[:3])}): use another"
+            " database, or wipe it by demo --check."
+        )
+    started = Campaign.objects.filter(started_at__isnull=False).values_list("brand__slug")
+    return folder.ledger.exists() and {slug for (slug,) in started} == slugs
+
+
+def wipe(folder: Folder) -> None:
+    """Empty all our tables, queues and files of a sandbox. Ids go on, so no old id comes back."""
+    refuse_real()
+    installation = Installation.objects.first()
+    if installation is not None:
+        forget_in_redis(str(installation.identity))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(our_tables())}")
+        cursor.execute(FRONTIER)
+    for path in (folder.journal, folder.leads):
+        rmtree(path, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        folder.ledger.unlink()
+
+
+def our_tables() -> list[str]:
+    quote = connection.ops.quote_name
+    return sorted(
+        quote(model._meta.db_table)
+        for app in apps.get_app_configs()
+        if Path(app.path).resolve().parent == settings.BASE_DIR
+        for model in app.get_models(include_auto_created=True)
+        if model._meta.managed
+    )
+
+
+def forget_in_redis(identity: str) -> None:
+    """Our queues, recurring jobs and buckets, and no key of anybody else."""
+    for name in settings.RQ_QUEUES:
+        queue = django_rq.get_queue(name)
+        queue.delete(delete_jobs=True)
+        for registry in (queue.started_job_registry, queue.failed_job_registry):
+            for job_id in registry.get_job_ids(cleanup=False):
+                registry.remove(job_id, delete_job=True)
+    scheduler = make_scheduler(1)
+    for job in list(scheduler.get_jobs()):
+        if job.func_name.startswith("delivery.tasks."):
+            scheduler.cancel(job)
+    redis = rates.connect(settings.REDIS_URL)
+    redis.delete(scheduler.scheduler_lock_key)
+    for key in redis.scan_iter(match=f"sendonce:{{{identity}}}:*", count=1000):
+        redis.delete(key)
+
+
+def found(*, seed: int, simulator: str, short_domain: str | None) -> None:
+    """The sandbox at ten to ten on a morning in New York, its accounts, brands and numbers."""
+    call_command("set_up", sandbox=True, stdout=StringIO())
+    shifting.shift_to(next_morning(clock.now()))
+    accounts = [make_account(name, seed, simulator) for name in ACCOUNTS]
+    for at, plan in enumerate(BRANDS):
+        brand = make_brand(plan, short_domain)
+        make_route(brand, accounts, first=at * len(accounts) * NUMBERS_EACH)
+
+
+def next_morning(now: datetime) -> datetime:
+    """The next time it is ten to ten in the first brand's zone, and no Sunday."""
+    zone = ZoneInfo(BRANDS[0].zone)
+    day = now.astimezone(zone).date()
+    while True:
+        morning = datetime.combine(day, BEGINS, tzinfo=zone)
+        if morning > now + timedelta(seconds=2) and not is_sunday(day):
+            return morning.astimezone(UTC)
+        day += timedelta(days=1)
+
+
+def is_sunday(day: date) -> bool:
+    return day.isoweekday() == 7
+
+
+def make_account(name: str, seed: int, simulator: str) -> ProviderAccount:
+    dice = random.Random(f"{seed}:{name}")  # noqa: S311 - credentials of a simulated account
+    account = ProviderAccount(
+        name=name,
+        kind="twilio",
+        base_url=simulator,
+        is_simulated=True,
+        segments_per_second=ACCOUNT_RATE,
+        in_flight=IN_FLIGHT,
+        price_micros=7_900,
+    )
+    sid, token = f"AC{dice.getrandbits(128):032x}", f"{dice.getrandbits(128):032x}"
+    account.seal({"account_sid": sid, "auth_token": token})
+    account.save()
+    return account
+
+
+def make_brand(plan: BrandPlan, short_domain: str | None) -> Brand:
+    return Brand.objects.create(
+        name=plan.name,
+        slug=plan.slug,
+        zone=plan.zone,
+        opens=plan.opens,
+        closes=plan.closes,
+        sunday_opens=time(12),
+        fairness_weight=plan.weight,
+        short_domain=short_domain or f"go.{plan.slug}.example.com",
+        link_hosts=["jobs.example.com"],
+    )
+
+
+def make_route(brand: Brand, accounts: Iterable[ProviderAccount], *, first: int) -> None:
+    """Numbers of the brand on both accounts. No real number has the area code 555."""
+    route = Route.objects.create(brand=brand, name="All numbers", is_default=True)
+    for account in accounts:
+        for _ in range(NUMBERS_EACH):
+            number = SenderNumber.objects.create(
+                account=account,
+                brand=brand,
+                value=f"+1555555{100 + first:04d}",
+                segments_per_second=NUMBER_RATE,
+            )
+            RouteNumber.objects.create(route=route, number=number)
+            first += 1
+
+
+def invent(folder: Folder, *, leads: int, seed: int) -> dict[str, int]:
+    """A CSV file for each brand; returns how many rows each has. Raises CannotInvent."""
+    folder.leads.mkdir(parents=True, exist_ok=True)
+    as_of = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    inventor = Inventor(seed, as_of=as_of, magic=SHARE_MAGIC, bad=SHARE_BAD_ROWS)
+    rows = dict(zip((plan.slug for plan in BRANDS), sizes(leads), strict=True))
+    begun = 0
+    for slug, count in rows.items():
+        first = max(begun - int(count * SHARE_SHARED), 0)
+        more = count + count // 50 + len(ALL_MAGIC)
+        passed_over = write(leads_file(folder, slug), inventor.lines(more, first=first), count)
+        begun = first + count + passed_over
+    return rows
+
+
+def sizes(leads: int) -> list[int]:
+    """The leads of each brand, by its share; the first has what rounding leaves."""
+    rest = [int(leads * plan.share) for plan in BRANDS[1:]]
+    return [leads - sum(rest), *rest]
+
+
+def leads_file(folder: Folder, slug: str) -> Path:
+    return folder.leads / f"{slug}.csv"
+
+
+def write(path: Path, lines: Iterator[str], count: int) -> int:
+    """Write the header and so many wanted rows; returns how many were passed over."""
+    kept, passed_over = [next(lines)], 0
+    while len(kept) <= count:
+        line = next(lines)
+        if has_other_magic(line):
+            passed_over += 1
+        else:
+            kept.append(line)
+    path.write_text("".join(kept), encoding="utf-8")
+    return passed_over
+
+
+def has_other_magic(line: str) -> bool:
+    """Whether its number makes the simulator do what the demo has no use for."""
+    ending = line.partition(",")[0][-4:]
+    return ending in ALL_MAGIC and ending not in MAGIC
+
+
+def take_in(folder: Folder, plan: BrandPlan) -> None:
+    """Import a brand's file, and give the capped brand a cap just above its list."""
+    file = leads_file(folder, plan.slug)
+    call_command("import_leads", str(file), brand=plan.slug, list=LIST, stdout=StringIO())
+    if plan.is_capped:
+        brand = Brand.objects.filter(slug=plan.slug)
+        brand.update(daily_cap=Lead.objects.filter(brand__slug=plan.slug).count())
+
+
+def opt_out_some(seed: int, *, share: float) -> int:
+    """Opt out a share of those who have not yet; returns how many."""
+    people = [person_id for (person_id,) in sql.rows(OPT_OUT_CANDIDATES)]
+    dice = random.Random(f"{seed}:{len(people)}")  # noqa: S311 - invented people
+    with transaction.atomic():
+        return consent.opt_out(dice.sample(people, int(len(people) * share)), source="import")
+
+
+def make_campaigns() -> None:
+    """A campaign of one slot for each brand, on the clock's day, started."""
+    on = today()
+    for plan in BRANDS:
+        brand = Brand.objects.get(slug=plan.slug)
+        template = Template.objects.create(brand=brand, name="Openings")
+        TemplateVersion.objects.create(template=template, number=1, text=TEXT)
+        campaign = Campaign.objects.create(
+            brand=brand,
+            name="Morning openings",
+            lead_list=LeadList.objects.get(brand=brand, name=LIST),
+            template=template,
+            destination=f"https://jobs.example.com/{plan.slug}",
+        )
+        open_slot(campaign, on, plan.local_time)
+
+
+def today() -> date:
+    return clock.now().astimezone(ZoneInfo(BRANDS[0].zone)).date()
+
+
+def open_slot(campaign: Campaign, on: date, at: time) -> None:
+    Slot.objects.create(
+        campaign=campaign, local_date=on, local_time=at, length_minutes=SLOT_MINUTES
+    )
+    starting.start(campaign)
+
+
+def open_next_day() -> date:
+    """The next morning's slot of each campaign, with the clock moved there."""
+    shifting.shift_to(next_morning(clock.now()))
+    times = {plan.slug: plan.local_time for plan in BRANDS}
+    for campaign in Campaign.objects.select_related("brand", "lead_list", "template"):
+        open_slot(campaign, today(), times[campaign.brand.slug])
+    return today()
+
+
+def point_accounts_at(simulator: str) -> None:
+    ProviderAccount.objects.filter(name__in=ACCOUNTS).update(base_url=simulator)

@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from delivery import steps
+from delivery.intents import Struck
+from delivery.pipeline import decide
+from delivery.states import Kind, Reason, Status
+from delivery.steps import (
+    BrandFacts,
+    Budget,
+    Draft,
+    Facts,
+    Hold,
+    LaneFacts,
+    Opening,
+    PersonFacts,
+    PersonLimits,
+    Refuse,
+    SlotFacts,
+)
+
+NOW = datetime(2026, 6, 3, 16, tzinfo=UTC)
+TODAY = date(2026, 6, 3)
+TOMORROW = datetime(2026, 6, 4, 4, tzinfo=UTC)  # midnight in New York
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+
+BRAND = BrandFacts("Acme", "go.example.com", "Reply STOP to opt out", False, TODAY, TOMORROW)
+SLOT = SlotFacts(False, False, "https://jobs.example.com/", TODAY, "Hi {first_name}, see {link}")
+LANE = LaneFacts(8, "+12025550100", "long_code", 10.0, 64, 1600, True, None)
+OPEN = Opening(NOW, NOW + timedelta(hours=4))
+BRAND_KEY, CAMPAIGN_KEY = "brand:1:2026-06-03", "campaign:2:2026-06-03"
+
+
+def a_draft(**changes):
+    values = {
+        "message_id": 5,
+        "kind": Kind.CAMPAIGN,
+        "brand_id": 1,
+        "campaign_id": 2,
+        "slot_id": 3,
+        "person_id": 4,
+        "lane_id": 6,
+        "expires_at": NOW + timedelta(hours=2),
+        "tries": 0,
+        "to": "+12125550143",
+        "places_id": 7,
+        "has_consent": True,
+        "lead_is_active": True,
+        "values": {"first_name": "Ada"},
+        "code": "abcdefgh",
+    }
+    return Draft(**{**values, **changes})
+
+
+def a_person(**changes):
+    values = {"opted_out": False, "held": False, "inbound_waits": False, "undeliverable": False}
+    return PersonFacts(**{**values, "recent": [], **changes})
+
+
+def facts(**changes):
+    values = {
+        "now": NOW,
+        "is_stopped": False,
+        "limits": PersonLimits(3, 6, timedelta(hours=2)),
+        "brands": {1: BRAND},
+        "slots": {3: SLOT},
+        "lanes": {6: LANE},
+        "persons": {4: a_person()},
+        "openings": {(1, 7): OPEN},
+        "budget": Budget(),
+    }
+    return Facts(**{**values, **changes})
+
+
+def with_brand(**changes):
+    return facts(brands={1: replace(BRAND, **changes)})
+
+
+def with_slot(**changes):
+    return facts(slots={3: replace(SLOT, **changes)})
+
+
+def with_person(**changes):
+    return facts(persons={4: a_person(**changes)})
+
+
+def sent(ago, message_id=99, words="", on="2026-06-02"):
+    return ((NOW - ago).timestamp(), message_id, words, on)
+
+
+class TestHoldWhileStopped:
+    @pytest.mark.parametrize(
+        ("found", "reason"),
+        [
+            pytest.param(facts(is_stopped=True), Reason.STOP_ALL, id="all-sending"),
+            pytest.param(with_brand(is_paused=True), Reason.BRAND_PAUSED, id="the-brand"),
+            pytest.param(with_slot(campaign_paused=True), Reason.CAMPAIGN_PAUSED, id="the-campaign"),
+        ],
+    )
+    def test_holds_for_a_minute_while_something_is_paused(self, found, reason):
+        assert steps.hold_while_stopped(a_draft(), found) == Hold(reason, NOW + MINUTE)
+
+    def test_lets_the_rest_pass(self):
+        assert steps.hold_while_stopped(a_draft(), facts()) == a_draft()
+
+    def test_asks_no_slot_of_a_message_without_one(self):
+        draft = a_draft(slot_id=None, campaign_id=None)
+        assert steps.hold_while_stopped(draft, with_slot(campaign_paused=True)) == draft
+
+
+class TestRefuseExpired:
+    def test_ends_what_is_too_late(self):
+        expired = Refuse(Reason.NO_CAPACITY, Status.EXPIRED)
+        assert steps.refuse_expired(a_draft(expires_at=NOW), facts()) == expired
+
+    def test_lets_what_is_in_time_pass(self):
+        draft = a_draft(expires_at=NOW + timedelta(microseconds=1))
+        assert steps.refuse_expired(draft, facts()) == draft
+
+
+class TestRefuseOutOfTries:
+    def test_ends_as_dead_after_five_tries(self):
+        dead = Refuse(Reason.OUT_OF_TRIES, Status.DEAD)
+        assert steps.refuse_out_of_tries(a_draft(tries=5), facts()) == dead
+
+    def test_allows_a_fifth_try(self):
+        assert steps.refuse_out_of_tries(a_draft(tries=4), facts()) == a_draft(tries=4)
+
+
+class TestRefuseOptedOut:
+    def test_refuses_who_opted_out(self):
+        found = with_person(opted_out=True)
+        assert steps.refuse_opted_out(a_draft(), found) == Refuse(Reason.OPTED_OUT)
+
+    def test_lets_others_pass(self):
+        assert steps.refuse_opted_out(a_draft(), facts()) == a_draft()
+
+
+class TestHoldForThePerson:
+    def test_waits_a_minute_while_a_reply_is_being_read(self):
+        held = Hold(Reason.INBOUND_WAITING, NOW + MINUTE)
+        assert steps.hold_for_the_person(a_draft(), with_person(inbound_waits=True)) == held
+
+    def test_waits_ten_minutes_while_a_reply_is_being_judged(self):
+        held = Hold(Reason.PERSON_HELD, NOW + 10 * MINUTE)
+        assert steps.hold_for_the_person(a_draft(), with_person(held=True)) == held
+
+    def test_lets_others_pass(self):
+        assert steps.hold_for_the_person(a_draft(), facts()) == a_draft()
+
+
+class TestRefuseWithoutConsent:
+    def test_refuses_without_consent(self):
+        refused = Refuse(Reason.NO_CONSENT)
+        assert steps.refuse_without_consent(a_draft(has_consent=False), facts()) == refused
+
+    def test_lets_others_pass(self):
+        assert steps.refuse_without_consent(a_draft(), facts()) == a_draft()
+
+
+class TestRefuseBadAddress:
+    @pytest.mark.parametrize(
+        ("draft", "found", "reason"),
+        [
+            pytest.param(a_draft(to=""), facts(), Reason.NO_ADDRESS, id="no-number"),
+            pytest.param(
+                a_draft(), with_person(undeliverable=True), Reason.UNDELIVERABLE, id="dead-number"
+            ),
+            pytest.param(
+                a_draft(lead_is_active=False), facts(), Reason.LEAD_INACTIVE, id="inactive-lead"
+            ),
+        ],
+    )
+    def test_refuses_what_cannot_arrive(self, draft, found, reason):
+        assert steps.refuse_bad_address(draft, found) == Refuse(reason)
+
+    def test_lets_others_pass(self):
+        assert steps.refuse_bad_address(a_draft(), facts()) == a_draft()
+
+
+class TestHoldInQuietHours:
+    def test_holds_until_the_next_opening(self):
+        morning = NOW + timedelta(hours=15)
+        found = facts(openings={(1, 7): Opening(morning, morning + timedelta(hours=12))})
+        held = Hold(Reason.QUIET_HOURS, until=morning)
+        assert steps.hold_in_quiet_hours(a_draft(), found) == held
+
+    def test_lets_pass_while_all_places_are_open(self):
+        assert steps.hold_in_quiet_hours(a_draft(), facts()) == a_draft()
+
+    def test_refuses_where_no_hour_suits_every_place(self):
+        found = facts(openings={(1, 7): None})
+        assert steps.hold_in_quiet_hours(a_draft(), found) == Refuse(Reason.NO_COMMON_WINDOW)
+
+    def test_refuses_who_may_be_anywhere(self):
+        draft = a_draft(places_id=None)
+        assert steps.hold_in_quiet_hours(draft, facts()) == Refuse(Reason.NO_PLACE)
+
+
+class TestHoldForPersonLimit:
+    @pytest.mark.parametrize(
+        ("recent", "until"),
+        [
+            pytest.param([sent(MINUTE)], NOW - MINUTE + timedelta(hours=2), id="gap"),
+            pytest.param(
+                [sent(timedelta(hours=hours)) for hours in (20, 10, 3)],
+                NOW + timedelta(hours=4),
+                id="day",
+            ),
+            pytest.param(
+                [sent(timedelta(days=days)) for days in (6.5, 5, 4, 3, 2, 1.5)],
+                NOW + timedelta(days=0.5),
+                id="week",
+            ),
+            pytest.param(
+                [sent(timedelta(hours=hours)) for hours in (3, 20, 10)],
+                NOW + timedelta(hours=4),
+                id="in-any-order",
+            ),
+        ],
+    )
+    def test_holds_until_one_more_is_allowed(self, recent, until):
+        found = with_person(recent=recent)
+        assert steps.hold_for_person_limit(a_draft(), found) == Hold(Reason.PERSON_LIMIT, until)
+
+    def test_counts_what_was_taken_in_the_same_batch(self):
+        found = facts()
+        found.persons[4].take(NOW, 98, "", "")
+        held = Hold(Reason.PERSON_LIMIT, NOW + timedelta(hours=2))
+        assert steps.hold_for_person_limit(a_draft(), found) == held
+
+    def test_never_counts_the_message_itself(self):
+        found = with_person(recent=[sent(MINUTE, message_id=5)])
+        assert steps.hold_for_person_limit(a_draft(), found) == a_draft()
+
+    def test_lets_pass_at_the_very_end_of_the_gap(self):
+        found = with_person(recent=[sent(timedelta(hours=2))])
+        assert steps.hold_for_person_limit(a_draft(), found) == a_draft()
+
+    @pytest.mark.parametrize("limits", [(0, 6), (3, 0)])
+    def test_holds_for_eight_days_where_nothing_is_allowed(self, limits):
+        found = facts(limits=PersonLimits(*limits, timedelta()))
+        held = Hold(Reason.PERSON_LIMIT, NOW + 8 * DAY)
+        assert steps.hold_for_person_limit(a_draft(), found) == held
+
+
+class TestFillInText:
+    def words(self, text, **values):
+        draft = a_draft(values=values) if values else a_draft()
+        return steps.fill_in_text(draft, with_slot(template=text))
+
+    def test_fills_in_names_and_leaves_a_mark_for_the_link(self):
+        hashed = hashlib.blake2b(b"Hi Ada, see", digest_size=8).hexdigest()
+        filled = a_draft(text=f"Hi Ada, see {steps.LINK_MARK}", words_hash=hashed)
+        assert steps.fill_in_text(a_draft(), facts()) == filled
+
+    def test_knows_the_brands_name(self):
+        assert self.words("From {brand}").text == "From Acme"
+
+    def test_falls_back_where_a_value_is_missing(self):
+        assert self.words("Hi {first_name|there}", first_name="").text == "Hi there"
+
+    @pytest.mark.parametrize(
+        "text",
+        ["Come today {link}", "{link} Come today", "Come today. Reply STOP to opt out"],
+        ids=["link-last", "link-first", "opt-out-line"],
+    )
+    def test_hashes_the_words_without_the_link_and_the_opt_out_line(self, text):
+        bare = "Come today." if "." in text else "Come today"
+        assert self.words(text).words_hash == self.words(bare).words_hash
+
+    def test_hashes_other_words_otherwise(self):
+        assert self.words("Come today").words_hash != self.words("Come tomorrow").words_hash
+
+    @pytest.mark.parametrize(
+        ("text", "destination"),
+        [
+            pytest.param("Hi {last_name}", "https://jobs.example.com/", id="missing-value"),
+            pytest.param("  ", "https://jobs.example.com/", id="no-words"),
+            pytest.param("See {link}", "", id="link-to-nowhere"),
+        ],
+    )
+    def test_refuses_what_cannot_be_filled_in(self, text, destination):
+        found = with_slot(template=text, destination=destination)
+        assert steps.fill_in_text(a_draft(), found) == Refuse(Reason.CANNOT_RENDER)
+
+    def test_reads_no_placeholder_in_a_persons_name(self):
+        assert self.words("Hi {first_name}", first_name="{link}").text == "Hi {link}"
+
+
+class TestRefuseSameWords:
+    draft = a_draft(words_hash="aa")
+    again = [sent(6 * timedelta(hours=1), words="aa", on="2026-06-03")]
+
+    def test_refuses_the_same_words_on_the_same_slot_date(self):
+        found = with_person(recent=self.again)
+        assert steps.refuse_same_words(self.draft, found) == Refuse(Reason.SAME_WORDS)
+
+    @pytest.mark.parametrize(
+        "recent",
+        [
+            pytest.param([sent(DAY, words="aa", on="2026-06-02")], id="another-day"),
+            pytest.param([sent(MINUTE, words="bb", on="2026-06-03")], id="other-words"),
+            pytest.param([sent(MINUTE, 5, "aa", "2026-06-03")], id="its-own-entry"),
+            pytest.param([sent(MINUTE, 9, "aa", "")], id="not-of-a-slot"),
+        ],
+    )
+    def test_lets_pass(self, recent):
+        assert steps.refuse_same_words(self.draft, with_person(recent=recent)) == self.draft
+
+    def test_lets_pass_what_repeats(self):
+        found = facts(
+            slots={3: replace(SLOT, repeats_words=True)},
+            persons={4: a_person(recent=self.again)},
+        )
+        assert steps.refuse_same_words(self.draft, found) == self.draft
+
+
+class TestAddLink:
+    def test_puts_the_personal_link_in_place(self):
+        draft = a_draft(text=f"See {steps.LINK_MARK}!")
+        linked = replace(draft, text="See https://go.example.com/abcdefgh!")
+        assert steps.add_link(draft, facts()) == linked
+
+    def test_makes_no_code_where_there_is_no_link(self):
+        assert steps.add_link(a_draft(text="Hi"), facts()) == a_draft(text="Hi", code="")
+
+
+class TestAddOptOutLine:
+    def test_adds_the_brands_line(self):
+        added = a_draft(text="Hi Reply STOP to opt out")
+        assert steps.add_opt_out_line(a_draft(text="Hi"), facts()) == added
+
+    def test_adds_it_once(self):
+        draft = a_draft(text="Hi. Reply STOP to opt out")
+        assert steps.add_opt_out_line(draft, facts()) == draft
+
+
+class TestRefuseTooLong:
+    def test_refuses_more_than_the_provider_takes(self):
+        draft = a_draft(text="x" * 1601)
+        assert steps.refuse_too_long(draft, facts()) == Refuse(Reason.TOO_LONG)
+
+    @pytest.mark.parametrize(
+        ("text", "parts"),
+        [
+            ("x" * 160, 1),
+            ("x" * 161, 2),
+            ("x" * 1600, 11),
+            ("\N{SNOWMAN}" * 70, 1),
+            ("\N{SNOWMAN}" * 71, 2),
+        ],
+        ids=["full", "one-over", "longest", "wide-full", "wide-one-over"],
+    )
+    def test_counts_the_segments(self, text, parts):
+        draft = a_draft(text=text)
+        assert steps.refuse_too_long(draft, facts()) == replace(draft, segments=parts)
+
+
+class TestHoldWithoutANumber:
+    @pytest.mark.parametrize(
+        "lanes", [{}, {6: replace(LANE, is_usable=False)}], ids=["no-such-lane", "resting"]
+    )
+    def test_holds_a_minute_without_a_number_that_may_send(self, lanes):
+        held = Hold(Reason.LANE_PAUSED, NOW + MINUTE)
+        assert steps.hold_without_a_number(a_draft(), facts(lanes=lanes)) == held
+
+    def test_lets_others_pass(self):
+        assert steps.hold_without_a_number(a_draft(), facts()) == a_draft()
+
+
+class TestReserve:
+    def test_takes_one_of_each_cap_and_of_the_persons_allowance(self):
+        found = facts(budget=Budget(left={BRAND_KEY: 2, CAMPAIGN_KEY: 5}))
+        assert steps.reserve(a_draft(words_hash="aa"), found) == a_draft(words_hash="aa")
+        assert found.budget.left == {BRAND_KEY: 1, CAMPAIGN_KEY: 4}
+        assert found.persons[4].recent == [(NOW.timestamp(), 5, "aa", "2026-06-03")]
+        assert found.persons[4].changed
+
+    @pytest.mark.parametrize(
+        ("left", "reason"),
+        [
+            pytest.param({BRAND_KEY: 0, CAMPAIGN_KEY: 5}, Reason.BRAND_CAP, id="brand"),
+            pytest.param({BRAND_KEY: 2, CAMPAIGN_KEY: 0}, Reason.CAMPAIGN_CAP, id="campaign"),
+        ],
+    )
+    def test_holds_until_the_brands_next_day_and_takes_nothing(self, left, reason):
+        found = facts(budget=Budget(left=dict(left)))
+        assert steps.reserve(a_draft(), found) == Hold(reason, TOMORROW)
+        assert found.budget.left == left
+        assert found.persons[4] == a_person()
+
+    def test_takes_no_cap_from_whom_the_persons_limit_holds(self):
+        found = facts(
+            budget=Budget(left={BRAND_KEY: 2}), persons={4: a_person(recent=[sent(MINUTE)])}
+        )
+        held = Hold(Reason.PERSON_LIMIT, NOW - MINUTE + timedelta(hours=2))
+        assert steps.reserve(a_draft(), found) == held
+        assert found.budget.left == {BRAND_KEY: 2}
+
+    def test_a_brand_without_a_cap_always_passes(self):
+        assert steps.reserve(a_draft(), facts()) == a_draft()
+
+
+class TestTheOrder:
+    def test_of_a_campaigns_steps_is_the_designs(self):
+        assert [step.__name__ for step in steps.CAMPAIGN] == [
+            "hold_while_stopped",
+            "refuse_expired",
+            "refuse_out_of_tries",
+            "refuse_opted_out",
+            "hold_for_the_person",
+            "refuse_without_consent",
+            "refuse_bad_address",
+            "hold_in_quiet_hours",
+            "hold_for_person_limit",
+            "fill_in_text",
+            "refuse_same_words",
+            "add_link",
+            "add_opt_out_line",
+            "refuse_too_long",
+            "hold_without_a_number",
+            "reserve",
+        ]
+
+
+class TestDecide:
+    def test_gives_the_whole_text_when_nothing_is_against_it(self):
+        decided = decide(a_draft(), facts())
+        line = "Hi Ada, see https://go.example.com/abcdefgh Reply STOP to opt out"
+        assert (decided.text, decided.segments) == (line, 1)
+
+    def test_stops_at_the_first_step_that_objects(self):
+        found = facts(is_stopped=True, persons={4: a_person(opted_out=True)})
+        assert decide(a_draft(), found) == Hold(Reason.STOP_ALL, NOW + MINUTE)
+
+    def test_a_step_that_fails_strikes_its_message_only(self):
+        assert decide(a_draft(person_id=77), facts()) == Struck("refuse_opted_out")
+
+    @pytest.mark.parametrize("kind", sorted(set(Kind) - set(steps.STEPS)))
+    def test_a_kind_without_steps_is_never_sent(self, kind):
+        assert decide(a_draft(kind=kind), facts()) == Struck("no_steps")
