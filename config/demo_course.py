@@ -29,7 +29,7 @@ SELECT places_id, max(id) FROM leads_listentry WHERE lead_list_id = %s GROUP BY 
 PLANNED = "SELECT places_id, through_entry_id FROM delivery_planned WHERE slot_id = %s"
 
 # Rows to claim or to end now, intents without an outcome, and a figure that moves with any of them.
-BUSY = """
+PRESENT = """
 SELECT EXISTS (SELECT 1 FROM delivery_due WHERE not_before <= %s AND expires_at > %s),
        EXISTS (SELECT 1 FROM delivery_due WHERE expires_at <= %s),
        EXISTS (SELECT 1 FROM delivery_attempt
@@ -46,6 +46,21 @@ NEXT_EXPIRY = "SELECT min(expires_at) FROM delivery_due WHERE expires_at > %s"
 
 class Stuck(Exception):
     """Nothing moves any more; the message says what is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What is left to do now, and two figures that move when anything does."""
+
+    is_due: bool
+    has_expired: bool
+    is_in_flight: bool
+    waiting: int
+    last_attempt: int
+
+    @property
+    def is_busy(self) -> bool:
+        return self.is_due or self.has_expired or self.is_in_flight
 
 
 @dataclass(slots=True)
@@ -80,7 +95,7 @@ class Course:
     legs: list[Leg]
     stalls: int = 0
     shifts: int = 0
-    _seen: tuple[object, ...] = ()
+    _seen: Present | None = None
     _seen_at: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -104,15 +119,16 @@ class Course:
     def step(self) -> bool:
         """Move the clock if nothing is left to do at its present time; returns whether it did."""
         now = clock.now()
-        quiet_for = self._quiet_for(now)
-        if self._is_busy(now) and quiet_for < STALLED_AFTER:
+        present = Present(*sql.one(PRESENT, now, now, now))
+        quiet_for = self._quiet_for(present)
+        busy = present.is_busy or any(leg.is_unplanned(now) for leg in self.legs)
+        if busy and quiet_for < STALLED_AFTER:
             return False
         target = self.next_instant(now)
         if target is None or target - now < SHORT:
-            self._refuse_to_wait_for_ever(quiet_for)
+            self._refuse_to_wait_for_ever(present, quiet_for)
             return False
-        if quiet_for >= STALLED_AFTER:
-            self.stalls += 1
+        self.stalls += busy
         return self._shift(target)
 
     def next_instant(self, now: datetime) -> datetime | None:
@@ -122,15 +138,10 @@ class Course:
         instants += [sql.one(HELD_UNTIL, now, now, TOGETHER)[0], sql.one(NEXT_EXPIRY, now)[0]]
         return min((instant for instant in instants if instant and instant > now), default=None)
 
-    def _is_busy(self, now: datetime) -> bool:
-        due, expired, in_flight, *_ = sql.one(BUSY, now, now, now)
-        return due or expired or in_flight or any(leg.is_unplanned(now) for leg in self.legs)
-
-    def _quiet_for(self, now: datetime) -> float:
+    def _quiet_for(self, present: Present) -> float:
         """For how many seconds nothing has moved."""
-        seen = sql.one(BUSY, now, now, now)
-        if seen != self._seen:
-            self._seen, self._seen_at = seen, time.monotonic()
+        if present != self._seen:
+            self._seen, self._seen_at = present, time.monotonic()
         return time.monotonic() - self._seen_at
 
     def _shift(self, target: datetime) -> bool:
@@ -142,10 +153,9 @@ class Course:
         self._seen_at = time.monotonic()
         return True
 
-    def _refuse_to_wait_for_ever(self, quiet_for: float) -> None:
+    def _refuse_to_wait_for_ever(self, present: Present, quiet_for: float) -> None:
         if quiet_for > STUCK_AFTER:
-            left = sql.one(BUSY, *[clock.now()] * 3)
             raise Stuck(
-                f"Nothing has moved for {quiet_for:.0f} s; {left[3]} messages wait, and"
-                f" {sum(not leg.slot.closed_at for leg in self.legs)} slots are open."
+                f"Nothing has moved for {quiet_for:.0f} s, and slots are still open;"
+                f" {present.waiting} messages wait."
             )

@@ -134,29 +134,32 @@ def run(command: Sequence[str], *, migrate: bool) -> int:
     urls = services.enter(wanted)
     try:
         environment = {**os.environ, **urls}
-        if migrate and (failed := bring_up_to_date(environment)):
-            return failed
+        if migrate:
+            with locked(services.run / "migrate.lock", fcntl.LOCK_EX):
+                bring_up_to_date(environment)
         with recorded(services.run) as record:
             return attend(command, environment, keep_open=services.hold, started=record)
     finally:
         services.leave()
 
 
-def bring_up_to_date(environment: dict[str, str]) -> int:
+def bring_up_to_date(environment: dict[str, str]) -> None:
     """Apply the migrations that are missing; says nothing unless it fails."""
     command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--no-input", "--verbosity", "0"]
     done = subprocess.run(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        say(f"The database could not be brought up to date.\n{done.stdout}")
-    return done.returncode
+        reason = "\n".join(done.stderr.strip().splitlines()[-3:])
+        raise Trouble(
+            f"The database could not be brought up to date.\n{reason}\n"
+            "`./dev manage migrate` tells more."
+        )
 
 
 def stop() -> int:

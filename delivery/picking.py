@@ -24,7 +24,7 @@ from delivery.intents import Intent
 from delivery.steps import cap_keys
 from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, grant
 
-KEEP_OUTLINE = 0.2  # seconds
+KEEP_OUTLINE = 0.2  # seconds, or longer where reading it would else take a tenth of the time
 MOST_A_PAIR = 500
 
 OUTLINE = """
@@ -145,7 +145,7 @@ class Picker:
         self._pairs: list[Pair] = []
         self._room: dict[str, int] = {}
         self._keys: dict[tuple[int, int], tuple[str, ...]] = {}
-        self._read_at = float("-inf")
+        self._keep_until = float("-inf")
         self._waits: dict[int, float] = {}
         self._tokens = Tokens()
         self._limits = Limits(lanes={})
@@ -203,10 +203,12 @@ class Picker:
         self._ask([])
 
     def _refresh(self) -> None:
-        if time.monotonic() - self._read_at < KEEP_OUTLINE and any(p.due for p in self._pairs):
+        began = time.monotonic()
+        if began < self._keep_until and any(pair.due for pair in self._pairs):
             return
         self._pairs = [Pair(*row) for row in sql.rows(OUTLINE, MOST_A_PAIR)]
-        self._read_at = time.monotonic()
+        took = time.monotonic() - began
+        self._keep_until = began + max(KEEP_OUTLINE, 10 * took)
         self._limits = _limits(self._pairs, self._limits)
         self._read_caps()
 

@@ -80,13 +80,13 @@ WITH entries AS MATERIALIZED (
     SELECT %(brand)s, %(campaign)s, %(slot)s, lead_id, person_id, 'campaign', %(status)s,
            %(reason)s, %(expires)s, %(now)s
     FROM people WHERE suppressed IS NULL ORDER BY entry_id
-    ON CONFLICT DO NOTHING RETURNING id, person_id
+    ON CONFLICT DO NOTHING RETURNING id, lead_id
 ), queued AS (
     INSERT INTO delivery_due (message_id, brand_id, campaign_id, lane_id, queue, priority, segments,
                               not_before, expires_at, tries, strikes, crashes, reason)
     SELECT planned.id, %(brand)s, %(campaign)s, people.lane_id, %(campaign)s, %(priority)s,
            %(segments)s, %(due)s, %(expires)s, 0, 0, 0, ''
-    FROM planned JOIN people USING (person_id) WHERE %(status)s = 'planned' ORDER BY planned.id
+    FROM planned JOIN people USING (lead_id) WHERE %(status)s = 'planned' ORDER BY planned.id
 ), progress AS (
     INSERT INTO delivery_planned (slot_id, places_id, through_entry_id, due_at, expires_at)
     SELECT %(slot)s, %(places)s, max(id), %(due)s, %(expires)s FROM entries HAVING count(*) > 0
@@ -95,6 +95,8 @@ WITH entries AS MATERIALIZED (
 SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM planned),
        (SELECT coalesce(jsonb_object_agg(suppressed, n), '{{}}') FROM (
             SELECT suppressed, count(*) AS n FROM people WHERE suppressed IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM delivery_message m
+                            WHERE m.slot_id = %(slot)s AND m.lead_id = people.lead_id)
             GROUP BY suppressed) counts)
 """
 
@@ -122,7 +124,16 @@ def plan_open_slots(*, chunk: int = CHUNK) -> int:
     """Plan what is due within half an hour, in every open slot; returns messages planned."""
     slots = Slot.objects.filter(state=Slot.State.OPEN, campaign__started_at__isnull=False)
     slots = slots.select_related("campaign__brand").order_by("id")
-    return sum(plan_slot(slot, chunk=chunk) for slot in slots)
+    return sum(_plan_or_log(slot, chunk) for slot in slots)
+
+
+def _plan_or_log(slot: Slot, chunk: int) -> int:
+    """A slot that cannot be planned leaves the others theirs; it is tried again each minute."""
+    try:
+        return plan_slot(slot, chunk=chunk)
+    except Exception:
+        logger.exception("slot not planned", extra={"slot_id": slot.pk})
+        return 0
 
 
 def plan_slot(slot: Slot, *, chunk: int = CHUNK) -> int:

@@ -54,6 +54,7 @@ class Simulator:
         self._ledger = Ledger(ledger_path)
         self._salt = secrets.randbits(64)
         self._connections = 0
+        self._open_ones: set[Connection] = set()
         self._outbox: list[tuple[float, Connection, bytes, Ending]] = []
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.reset()
@@ -64,13 +65,18 @@ class Simulator:
 
     def connection(self) -> Connection:
         self._connections += 1
-        return Connection(self._handle)
+        return Connection(self._handle, self._open_ones)
 
     def end(self) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Drop every connection, answered or not; uvloop cannot end with one open."""
+        for connection in list(self._open_ones):
+            connection.abort()
+        while self._open_ones:
+            await asyncio.sleep(0)
         self._ledger.close()
 
     def _handle(self, request: Request, connection: Connection) -> None:
@@ -189,17 +195,17 @@ async def serve(
     """
     loop = asyncio.get_running_loop()
     simulator = Simulator(ledger_path, latency=latency)
-    with contextlib.closing(simulator):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, simulator.end)
-        if ends_with_parent:
-            _end_without(os.getppid(), simulator)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, simulator.end)
+    if ends_with_parent:
+        _end_without(os.getppid(), simulator)
+    try:
         server = await loop.create_server(simulator.connection, HOST, port, backlog=1024)
-        ready(server.sockets[0].getsockname()[1])
-        try:
+        with contextlib.closing(server):
+            ready(server.sockets[0].getsockname()[1])
             await simulator.ended
-        finally:
-            server.close()
+    finally:
+        await simulator.close()
 
 
 def _end_without(parent: int, simulator: Simulator) -> None:

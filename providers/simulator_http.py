@@ -15,6 +15,7 @@ from typing import cast
 MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
 MAX_WAITING = 4 * (MAX_HEAD + MAX_BODY)  # bytes of further requests while one is being answered
+LINGER_SECONDS = 1
 METHODS = {b"GET": "GET", b"POST": "POST"}
 
 
@@ -50,21 +51,29 @@ def json_response(status: int, body: object) -> bytes:
 class Connection(asyncio.Protocol):
     """One client. The next request is read when the one before it has been answered."""
 
-    def __init__(self, handle: Callable[[Request, Connection], None]) -> None:
+    def __init__(
+        self, handle: Callable[[Request, Connection], None], open_ones: set[Connection]
+    ) -> None:
         self._handle = handle
+        self._open_ones = open_ones
         self._transport: asyncio.Transport | None = None
         self._unread = b""
         self._is_busy = False
         self._is_last = False  # the client sends no more
+        self._is_deaf = False  # we read no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._open_ones.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         self._unread = b""
+        self._open_ones.discard(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
         self._unread = self._unread + data if self._unread else data
         if not self._is_busy:
             self._read_next()
@@ -78,7 +87,7 @@ class Connection(asyncio.Protocol):
 
     def answer(self, data: bytes) -> None:
         """Write the answer to the request in hand and turn to the next one."""
-        if self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             return
         self._transport.write(data)
         self._is_busy = False
@@ -88,10 +97,14 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Close after what is written; what else came is not read."""
+        """Close after what is written; what else comes is not read."""
+        self._is_deaf = True
         if self._transport is not None:
             self._transport.close()
-            self._transport = None
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def _read_next(self) -> None:
         try:
@@ -104,9 +117,13 @@ class Connection(asyncio.Protocol):
             self._handle(request, self)
 
     def answer_and_close(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
-        self.close()
+        """End our side; a client that is still sending would lose the answer to a plain close."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        self._transport.write_eof()
+        self._is_deaf, self._unread = True, b""
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self.close)
 
 
 def _split(data: bytes) -> tuple[Request | None, bytes]:

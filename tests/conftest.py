@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from delivery.journal import Journal
 from delivery.models import Frontier
@@ -56,3 +57,15 @@ def at_once():
             return list(pool.map(alone, range(threads)))
 
     return run
+
+
+@pytest.fixture
+def statements():
+    """How many statements something takes."""
+
+    def count(work):
+        with CaptureQueriesContext(connection) as captured:
+            work()
+        return len(captured)
+
+    return count

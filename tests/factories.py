@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
+from math import ceil
 
 from brands.models import Brand, ClockShift, Installation
 from campaigns.models import Campaign, Slot, Template, TemplateVersion
@@ -27,10 +28,10 @@ def phone() -> str:
 
 
 def set_clock(moment: datetime) -> None:
-    """Move the sandbox's clock to about this moment, later than now."""
+    """Move the sandbox's clock to this moment, or less than a second after it."""
     real = datetime.now(UTC)
     before = ClockShift.objects.order_by("-id").values_list("total_seconds", flat=True).first()
-    total = round((moment - real).total_seconds())
+    total = ceil((moment - real).total_seconds())
     ClockShift.objects.create(seconds=total - (before or 0), total_seconds=total, real_at=real)
 
 

@@ -40,7 +40,7 @@ class TestFillIn:
 
     @pytest.mark.parametrize("values", [{}, {"city": ""}], ids=["missing", "empty"])
     def test_names_what_is_missing(self, values):
-        with pytest.raises(MissingValue, match="^city$"):
+        with pytest.raises(MissingValue, match=r"^city$"):
             fill_in("Jobs in {city}", values)
 
     @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ async def bench(tmp_path, **limits):
             yield Bench(port, tmp_path / "ledger.jsonl", transport)
     finally:
         server.close()
-        simulator.close()
+        await simulator.close()
 
 
 def in_bench(tmp_path, scenario, **limits):
@@ -202,7 +202,11 @@ class TestControl:
         [
             ("invalid", Rejected(RECIPIENT, "21211"), ("refused_invalid", False)),
             ("landline", Rejected(RECIPIENT, "21614"), ("refused_landline", False)),
-            ("opted_out", Rejected(RECIPIENT, "21610", opted_out=True), ("refused_opted_out", False)),
+            (
+                "opted_out",
+                Rejected(RECIPIENT, "21610", opted_out=True),
+                ("refused_opted_out", False),
+            ),
             ("refuse_401", NotSent("20003", fault=Fault.ACCOUNT), ("refused_401", False)),
             ("429", THROTTLED, ("throttled", False)),
             ("500", Unknown("500"), ("accepted_500", True)),
@@ -443,6 +447,8 @@ def test_a_ledger_that_cannot_be_written_ends_the_simulator_without_an_answer(tm
             on = Bench(server.sockets[0].getsockname()[1], None, transport)
             outcome = await on.send()
         server.close()
+        del simulator._ledger.flush
+        await simulator.close()
         return outcome, type(simulator.ended.exception())
 
     assert run(scenario()) == (Unknown("TimeoutError"), OSError)

@@ -164,9 +164,7 @@ class TestWhatIsSurelyNotSent:
 
 
 class TestWhatIsUnknown:
-    @pytest.mark.parametrize(
-        "status", [301, 302, 303, 307, 308, 408, 500, 501, 502, 503, 504, 599]
-    )
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 408, 500, 501, 502, 503, 504, 599])
     def test_a_status_that_proves_nothing(self, status):
         body = b'{"code": 21211, "sid": "SM1"}'
         assert outcome_of(always(answer(status, body))) == Unknown(str(status))
@@ -184,7 +182,10 @@ class TestWhatIsUnknown:
             b"\x16\x03\x01\x00\x02\x02\x28",
             b"HTTP/1.1 201 X\r\nContent-Length: -1\r\n\r\n",
         ],
-        ids="empty html cut_off no_id gzip html_404 bad_status_line not_http bad_length".split(),
+        ids=[
+            *("empty", "html", "cut off", "no id", "gzip", "html 404"),
+            *("bad status line", "not http", "bad length"),
+        ],
     )
     def test_an_answer_we_cannot_trust(self, data):
         assert isinstance(outcome_of(always(data), request_seconds=2), Unknown)
@@ -360,9 +361,7 @@ class TestTheRequest:
 def test_a_cancelled_send_says_so():
     async def cancelled():
         async with Peer(silent).running() as peer, Transport() as transport:
-            task = asyncio.create_task(
-                transport.send(Twilio(), [a_send()], an_access(peer.port))
-            )
+            task = asyncio.create_task(transport.send(Twilio(), [a_send()], an_access(peer.port)))
             while not peer.requests:
                 await asyncio.sleep(0.001)
             task.cancel()

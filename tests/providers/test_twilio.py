@@ -127,8 +127,10 @@ class TestReadResponse:
 
     @pytest.mark.parametrize(
         "code",
-        [21212, 21407, 21601, 21603, 21606, 21621, 21622, 21709, 21712, 21717, 30032, 30034]
-        + [21701, 21702, 21703, 21704, 21705],
+        [
+            *(21212, 21407, 21601, 21603, 21606, 21621, 21622, 21709, 21712, 21717, 30032, 30034),
+            *(21701, 21702, 21703, 21704, 21705),
+        ],
     )
     def test_a_fault_of_the_sender_is_not_sent(self, code):
         assert refused(code) == NotSent(str(code), fault=Fault.SENDER)

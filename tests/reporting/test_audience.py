@@ -121,9 +121,7 @@ def test_a_message_beyond_the_progress_is_seen(world, tmp_path):
 
 def test_a_lead_whose_places_changed_later_is_not_beyond_the_progress(world, tmp_path):
     entry = ListEntry.objects.order_by("id").last()
-    ListEntry.objects.filter(pk=entry.pk).update(
-        added_at=NOW, places=make_places("America/Denver")
-    )
+    ListEntry.objects.filter(pk=entry.pk).update(added_at=NOW, places=make_places("America/Denver"))
     assert world.problems(tmp_path) == {}
 
 

@@ -85,9 +85,7 @@ def test_a_reply_may_follow_at_once_and_count_on_nothing(tmp_path):
         account=world.number.account, provider_ref="SM1", from_value="x", to_value="y"
     )
     Inbound.objects.update(applied_at=NOW)
-    world.send(
-        lead, NOON + timedelta(minutes=1), kind="reply", inbound=inbound, reply_kind="help"
-    )
+    world.send(lead, NOON + timedelta(minutes=1), kind="reply", inbound=inbound, reply_kind="help")
     assert world.problems(tmp_path) == {}
 
 

@@ -32,9 +32,7 @@ def send_at(world: World, *moments, outcome: str = "accepted", **fields: object)
     for n, moment in enumerate(moments):
         slot = world.another_slot()
         ends = {"accepted": "accepted", "unknown": "unknown", "rejected": "rejected"}
-        world.send(
-            lead, moment, slot=slot, text=f"Job {n}", status=ends[outcome], outcome=outcome
-        )
+        world.send(lead, moment, slot=slot, text=f"Job {n}", status=ends[outcome], outcome=outcome)
 
 
 def limits(world: World, folder, **kwargs: object) -> list[str]:

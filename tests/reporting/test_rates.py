@@ -106,7 +106,5 @@ def test_two_numbers_do_not_share_a_limit(world, tmp_path):
 def test_a_jump_of_the_sandbox_clock_is_no_time_to_send(world, tmp_path):
     SenderNumber.objects.update(segments_per_second=10)
     flood(world, 31, each=0.001)
-    world.shift_by(
-        timedelta(days=4000), since=world.real_now - timedelta(seconds=3600 - 0.015)
-    )
+    world.shift_by(timedelta(days=4000), since=world.real_now - timedelta(seconds=3600 - 0.015))
     assert too_fast(world, tmp_path) == of("number")

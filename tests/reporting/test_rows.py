@@ -185,7 +185,9 @@ class TestParents:
 
     def test_a_message_of_another_brand_is_seen(self, world, tmp_path):
         message = world.messages[0]
-        raw("UPDATE delivery_message SET brand_id = %s WHERE id = %s", [make_brand().pk, message.pk])
+        raw(
+            "UPDATE delivery_message SET brand_id = %s WHERE id = %s", [make_brand().pk, message.pk]
+        )
         says = "a message differs from its campaign, slot or lead"
         assert says in world.problems(tmp_path)["O12"]
 

@@ -1,0 +1,290 @@
+"""The demo: three invented brands send a campaign each to the simulated providers.
+
+It is a sandbox whose clock moves on by itself. `check` runs it once from an empty stage and judges
+it; `keep_running` goes on with the web server up, a slot each few minutes, until Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+from rich.console import Console
+
+from brands import clock
+from brands.models import Brand
+from config import demo_processes as processes
+from config import demo_stage as stage
+from config import demo_summary as summary
+from config.demo_course import Course
+from config.demo_processes import HOST, MANAGE, Children
+from config.demo_stage import BRANDS, CannotStage, Folder
+from config.demo_summary import Phases, Told
+from delivery import sql
+from delivery.states import Status
+
+LATENCY_MS = 40.0
+WEB_PORT = 8000
+NEXT_SLOT_SECONDS = 180.0
+ADMIN = "demo"
+ONE_DEMO = 0x44454D4F  # the advisory lock of whoever runs the demo on a database
+KILLS_FROM, KILLS_TO = 0.05, 0.85  # of all messages, between which workers are killed
+
+SENT = "SELECT count(*) FROM delivery_attempt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """`kills`: how many send workers are killed while they send."""
+
+    leads: int = 50_000
+    workers: int = 2
+    seed: int = 1
+    kills: int = 0
+    web_port: int = WEB_PORT
+
+
+@dataclass(slots=True)
+class Killer:
+    """Kills send workers at random moments of the sending, as many as it was asked for."""
+
+    dice: random.Random
+    moments: list[int]  # when so many attempts were made, the last one first
+    killed: int = 0
+
+    @classmethod
+    def of(cls, options: Options) -> Killer:
+        dice = random.Random(options.seed)  # noqa: S311 - chaos, not secrecy
+        low, high = int(options.leads * KILLS_FROM), int(options.leads * KILLS_TO)
+        moments = sorted((dice.randint(low, high) for _ in range(options.kills)), reverse=True)
+        return cls(dice, moments)
+
+    def look(self, children: Children) -> None:
+        if self.moments and sql.one(SENT)[0] >= self.moments[-1]:
+            self.moments.pop()
+            children.kill(self.dice.choice(processes.send_workers(children.pids())))
+            self.killed += 1
+
+
+@dataclass(slots=True)
+class Demo:
+    """One demo on this database, from its first process to its last."""
+
+    options: Options
+    told: Told
+    folder: Folder = field(default_factory=lambda: Folder(Path(settings.VAR_DIR) / "demo"))
+    phases: Phases = field(default_factory=Phases)
+    web_port: int | None = None
+    simulator_port: int = field(default_factory=processes.free_port)
+
+    def check(self) -> bool:
+        """Run once on an empty stage; returns whether all was well. Raises CannotStage."""
+        with alone(), self._children() as children:
+            self._make(children)
+            killer = Killer.of(self.options)
+            with self.phases.timed("sending"):
+                processes.start_workers(children, self.options.workers)
+                self._run(children, killer)
+            return self._judge(killer.killed)
+
+    def keep_running(self) -> None:
+        """Go on with the demo that is there, or make one; until Ctrl-C."""
+        self.web_port = processes.free_port(self.options.web_port)
+        with alone(), self._children() as children:
+            if stage.is_standing(self.folder):
+                self.told.say("Going on with the demo that is there.")
+                self._start_simulator(children)
+                stage.point_accounts_at(self._simulator)
+            else:
+                self._make(children)
+            self._start_web(children)
+            processes.start_workers(children, self.options.workers)
+            killer = Killer.of(self.options)
+            while True:
+                with self.phases.timed("sending"):
+                    self._run(children, killer)
+                self._judge(killer.killed)
+                self._wait_for_next_slot(children)
+
+    @property
+    def _simulator(self) -> str:
+        return f"http://{HOST}:{self.simulator_port}"
+
+    @contextlib.contextmanager
+    def _children(self) -> Iterator[Children]:
+        processes.end_left_over(self.folder.run)
+        environment = {
+            "JOURNAL_DIR": str(self.folder.journal),
+            "PLAN_EVERY_SECONDS": "1",
+            "TIDY_EVERY_SECONDS": "1",
+            "SEND_JOBS_QUEUED": str(2 * self.options.workers),
+            "PUBLIC_BASE_URL": f"http://{HOST}:{self.web_port or WEB_PORT}",
+        }
+        logs = Path(settings.VAR_DIR) / "log" / "demo"
+        with Children(environment=environment, logs=logs, run=self.folder.run) as children:
+            yield children
+
+    def _start_simulator(self, children: Children) -> None:
+        processes.start_simulator(
+            children,
+            port=self.simulator_port,
+            ledger=self.folder.ledger,
+            latency_ms=LATENCY_MS,
+        )
+
+    def _make(self, children: Children) -> None:
+        """An empty stage, then brands, leads from their CSV files, and started campaigns."""
+        options = self.options
+        with self.phases.timed("setting up"):
+            stage.wipe(self.folder)
+            self._start_simulator(children)
+            domain = f"{HOST}:{self.web_port}" if self.web_port else None
+            stage.found(seed=options.seed, simulator=self._simulator, short_domain=domain)
+        with self.phases.timed("inventing"):
+            rows = stage.invent(self.folder, leads=options.leads, seed=options.seed)
+        with self.phases.timed("importing"):
+            for plan in BRANDS:
+                self.told.say(f"Importing {rows[plan.slug]:,} leads for {plan.name}")
+                stage.take_in(self.folder, plan)
+            stage.opt_out_some(options.seed, share=stage.SHARE_OPTED_OUT / 2)
+            stage.make_campaigns()
+
+    def _run(self, children: Children, killer: Killer) -> None:
+        """Until all open slots are closed. Half of the opt-outs come when planning has begun."""
+        course, progress = Course.of_open_slots(), summary.Progress()
+        late_opt_outs = share_if_fresh(course)
+
+        def tend() -> None:
+            nonlocal late_opt_outs
+            children.tend()
+            killer.look(children)
+            if late_opt_outs and sql.one(SENT)[0]:
+                stage.opt_out_some(self.options.seed, share=late_opt_outs)
+                late_opt_outs = 0.0
+            if self.told.is_time():
+                progress.read()
+                self.told.show(progress.words(phase_words()))
+
+        with self.told.moving():
+            course.run(tend)
+        if course.stalls:
+            self.told.say(f"The clock went on {course.stalls} times although messages waited.")
+
+    def _judge(self, kills: int) -> bool:
+        with self.phases.timed("checking"):
+            clean = self._ledger_is_clean()
+        found = summary.columns()
+        self.told.console.print(summary.table(found))
+        in_flight = stage.IN_FLIGHT * len(stage.ACCOUNTS)
+        verdicts = summary.verdicts(
+            found["All"], kills=kills, in_flight=in_flight, ledger_is_clean=clean
+        )
+        for verdict in verdicts:
+            self.told.say(verdict.words())
+        self.told.say(self.phases.words())
+        self.phases.seconds.clear()
+        return all(verdict.holds for verdict in verdicts)
+
+    def _ledger_is_clean(self) -> bool:
+        """By a process of its own: the oracle shares nothing with what it judges."""
+        command = [*MANAGE, "check_ledger", "--ledger", str(self.folder.ledger)]
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        self.told.say(done.stdout.rstrip())
+        return done.returncode == 0
+
+    def _start_web(self, children: Children) -> None:
+        assert self.web_port is not None  # noqa: S101 - chosen before anything is started
+        call_command("collectstatic", interactive=False, verbosity=0, stdout=StringIO())
+        python, _ = MANAGE
+        children.start(
+            "web",
+            *(python, "-m", "granian", "--interface", "wsgi", "--host", HOST),
+            *("--port", str(self.web_port), "--blocking-threads", "4", "--no-log-access"),
+            *("--working-dir", str(settings.BASE_DIR), "config.wsgi:application"),
+            serves=True,
+        )
+        children.wait_for("web", self.web_port)
+        password = give_password()
+        self.told.say(f"The web is up: http://{HOST}:{self.web_port}/admin/")
+        self.told.say(f"Log in as {ADMIN} with the password {password}")
+
+    def _wait_for_next_slot(self, children: Children) -> None:
+        self.told.say(f"The next slots open in {NEXT_SLOT_SECONDS:.0f} s. Ctrl-C ends the demo.")
+        until = time.monotonic() + NEXT_SLOT_SECONDS
+        while time.monotonic() < until:
+            children.tend()
+            time.sleep(0.5)
+        self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
+
+
+def run(options: Options, *, check: bool, console: Console) -> bool:
+    """Returns whether all was well. Raises CannotStage, Broken, Stuck or CannotInvent."""
+    stage.refuse_real()
+    demo = Demo(options, Told(console))
+    with processes.ended_by_signals():
+        if check:
+            return demo.check()
+        demo.keep_running()
+    return True
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Two demos on one database would wipe each other's rows. Raises CannotStage."""
+    holder = connection.copy()
+    try:
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [ONE_DEMO])
+            if not cursor.fetchone()[0]:
+                raise CannotStage("Another demo runs on this database: end it first.")
+        yield
+    finally:
+        holder.close()
+
+
+def share_if_fresh(course: Course) -> float:
+    """The share of people who still opt out when their messages are already planned."""
+    fresh = course.legs and not sql.one(SENT)[0]
+    return stage.SHARE_OPTED_OUT / 2 if fresh else 0.0
+
+
+def phase_words() -> str:
+    brand = Brand.objects.order_by("id").values_list("zone", flat=True).first() or "UTC"
+    from zoneinfo import ZoneInfo
+
+    return f"{clock.now().astimezone(ZoneInfo(brand)):%H:%M} in {brand.partition('/')[2]}"
+
+
+def give_password() -> str:
+    """A new password for the demo's administrator, who is made if need be."""
+    password = secrets.token_urlsafe(9)
+    users = get_user_model()
+    user, _ = users.objects.get_or_create(
+        username=ADMIN, defaults={"is_staff": True, "is_superuser": True}
+    )
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    return password
+
+
+def default_workers() -> int:
+    return max(2, min(4, os.cpu_count() or 2))
