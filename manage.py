@@ -20,6 +20,11 @@ def run() -> int:
         return fail(f"A setting is wrong. {error}")
     except OperationalError as error:
         return fail(f"The database cannot be used. {error}")
+    except LookupError as error:
+        if "No installed app" not in str(error):
+            raise
+        sys.stderr.write(f"{error.args[0]}\n")
+        return 1
     return 0
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -24,7 +25,6 @@ from django.db import connection
 from rich.console import Console
 
 from brands import clock
-from brands.models import Brand
 from config import demo_processes as processes
 from config import demo_stage as stage
 from config import demo_summary as summary
@@ -33,11 +33,10 @@ from config.demo_processes import HOST, MANAGE, Children
 from config.demo_stage import BRANDS, CannotStage, Folder
 from config.demo_summary import Phases, Told
 from delivery import sql
-from delivery.states import Status
 
 LATENCY_MS = 40.0
 WEB_PORT = 8000
-NEXT_SLOT_SECONDS = 180.0
+NEXT_SLOT_SECONDS = 15.0
 ADMIN = "demo"
 ONE_DEMO = 0x44454D4F  # the advisory lock of whoever runs the demo on a database
 KILLS_FROM, KILLS_TO = 0.05, 0.85  # of all messages, between which workers are killed
@@ -268,10 +267,9 @@ def share_if_fresh(course: Course) -> float:
 
 
 def phase_words() -> str:
-    brand = Brand.objects.order_by("id").values_list("zone", flat=True).first() or "UTC"
-    from zoneinfo import ZoneInfo
-
-    return f"{clock.now().astimezone(ZoneInfo(brand)):%H:%M} in {brand.partition('/')[2]}"
+    zone = BRANDS[0].zone
+    place = zone.partition("/")[2].replace("_", " ")
+    return f"{clock.now().astimezone(ZoneInfo(zone)):%H:%M} in {place}"
 
 
 def give_password() -> str:

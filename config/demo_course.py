@@ -75,12 +75,12 @@ class Leg:
     @classmethod
     def of(cls, slot: Slot) -> Leg:
         shares = planning.shares_of(slot)
-        entries = dict(sql.rows(ENTRIES, slot.campaign.lead_list_id))
+        entries: dict[int | None, int] = dict(sql.rows(ENTRIES, slot.campaign.lead_list_id))
         return cls(slot, shares, entries, planning.end_of(slot, shares))
 
     def is_unplanned(self, now: datetime) -> bool:
         """Whether a part that is due now was not planned to its end."""
-        planned = dict(sql.rows(PLANNED, self.slot.pk))
+        planned: dict[int | None, int] = dict(sql.rows(PLANNED, self.slot.pk))
         return any(
             planned.get(share.places_id, 0) < self.entries.get(share.places_id, 0)
             for share in self.shares

@@ -22,7 +22,7 @@ from config.services import ROOT
 
 HOST = "127.0.0.1"
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
-WORKER = ("--worker-class", "delivery.worker.Worker")
+WORKER = ("--worker-class", "delivery.worker.Worker", "--verbosity", "0")
 MOST_DEATHS = 4  # within `DEATHS_WITHIN`, those that were asked for not counted
 DEATHS_WITHIN = 60.0
 READY_SECONDS = 30.0

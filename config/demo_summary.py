@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.live import Live
@@ -171,7 +172,11 @@ class Column:
 
     @property
     def speed(self) -> str:
-        return f"{self.attempts / self.seconds:,.0f}" if self.seconds else "–"
+        return f"{self.attempts / self.seconds:,.0f}" if self.seconds else "-"
+
+
+Figure: TypeAlias = Callable[[Column], str]
+Row: TypeAlias = tuple[str, Figure]
 
 
 def columns() -> dict[str, Column]:
@@ -200,21 +205,36 @@ def columns() -> dict[str, Column]:
 def table(found: dict[str, Column]) -> Table:
     """A row for each figure, a column for each brand."""
     out = Table(title=f"Now {clock.now():%A %Y-%m-%d %H:%M} UTC on the sandbox's clock")
-    out.add_column("")
+    out.add_column("", no_wrap=True)
     for name in found:
-        out.add_column(name, justify="right")
-    each = list(found.values())
-    out.add_row("rows in the file", *(f"{column.rows:,}" for column in each))
-    for code in sorted(each[-1].refused_rows):
-        out.add_row(f"  refused: {code}", *(f"{column.refused_rows[code]:,}" for column in each))
-    out.add_row("leads", *(f"{column.leads:,}" for column in each))
-    out.add_row("suppressed before planning", *(f"{column.suppressed:,}" for column in each))
-    out.add_row("audience", *(f"{column.audience:,}" for column in each), end_section=True)
-    for end in sorted(each[-1].ends, key=_order):
-        out.add_row(_label(end), *(f"{column.ends[end]:,}" for column in each))
-    out.add_section()
-    out.add_row("sent a second, while sending", *(column.speed for column in each))
+        out.add_column(name.partition(" ")[0], justify="right")
+    for rows in parts(found["All"]):
+        for label, figure in rows:
+            out.add_row(label, *(figure(column) for column in found.values()))
+        out.add_section()
     return out
+
+
+def parts(every: Column) -> Iterator[list[Row]]:
+    """The rows of the table, part by part: what came in, what became of it, how fast."""
+    codes = sorted(every.refused_rows)
+    yield [
+        ("rows in the file", lambda column: f"{column.rows:,}"),
+        *((f"  refused: {code.replace('_', ' ')}", _refused(code)) for code in codes),
+        ("leads", lambda column: f"{column.leads:,}"),
+        ("suppressed before planning", lambda column: f"{column.suppressed:,}"),
+        ("audience", lambda column: f"{column.audience:,}"),
+    ]
+    yield [(_label(end), _ended(end)) for end in sorted(every.ends, key=_order)]
+    yield [("sent a second, while sending", lambda column: column.speed)]
+
+
+def _refused(code: str) -> Figure:
+    return lambda column: f"{column.refused_rows[code]:,}"
+
+
+def _ended(end: tuple[str, str]) -> Figure:
+    return lambda column: f"{column.ends[end]:,}"
 
 
 def _order(end: tuple[str, str]) -> tuple[int, str]:
@@ -241,10 +261,9 @@ class Verdict:
 
 def verdicts(every: Column, *, kills: int, in_flight: int, ledger_is_clean: bool) -> list[Verdict]:
     """`in_flight` is how many requests one worker may have on the wire."""
-    magic = Counter(dict(sql.rows(MAGIC, list(NEVER_ACCEPTED))))
-    unknown_by_magic = sql.rows(MAGIC, list(END_UNKNOWN))
-    planned_unknown = Counter(dict(unknown_by_magic))["unknown"]
-    sendable = every.audience - every.count("refused") - magic.total()
+    magic = magic_ends(NEVER_ACCEPTED).total()
+    planned_unknown = magic_ends(END_UNKNOWN)["unknown"]
+    sendable = every.audience - every.count("refused") - magic
     accepted, unknown = every.count(*TAKEN), every.count("unknown", "not_found")
     share = accepted / sendable if sendable else 0.0
     still_open = every.count(*OPEN)
@@ -257,7 +276,13 @@ def verdicts(every: Column, *, kills: int, in_flight: int, ledger_is_clean: bool
         ),
         Verdict(
             f"{unknown:,} are unknown: {planned_unknown:,} as their numbers ask for, the others"
-            f" at most {kills} kills × {in_flight} requests in flight",
+            f" at most {kills} kills x {in_flight} requests in flight",
             unknown <= planned_unknown + kills * in_flight,
         ),
     ]
+
+
+def magic_ends(endings: Sequence[str]) -> Counter[str]:
+    """How many messages to numbers of these endings were not accepted, by status."""
+    found: dict[str, int] = dict(sql.rows(MAGIC, list(endings)))
+    return Counter(found)

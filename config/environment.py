@@ -67,7 +67,7 @@ def make(held: int) -> None:
 def follow(command: list[str], what: str, held: int) -> None:
     """Run a command with signs of life in place of its output; exit with its end if it fails."""
     environment = {**os.environ, "PIP_USER": "0", "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -76,9 +76,9 @@ def follow(command: list[str], what: str, held: int) -> None:
         text=True,
         errors="replace",
         pass_fds=[held],
-    )
-    lines = watched(process, what)
-    if process.wait():
+    ) as process:
+        lines = watched(process, what)
+    if process.returncode:
         say(f"{what} failed. The last words were:\n" + "\n".join(lines[-15:]))
         sys.exit(1)
 

@@ -97,6 +97,11 @@ class Pair:
     brand_cap: int | None
     campaign_cap: int | None
 
+    @property
+    def a_second(self) -> int:
+        """Rows the number can send in a second, at least one; no call is granted more of them."""
+        return max(int(self.lane_rate // max(self.segments, 1)), 1)
+
     def want(self, rows: int) -> Want:
         return Want(
             queue=self.queue,
@@ -146,7 +151,7 @@ class Picker:
         self._room: dict[str, int] = {}
         self._keys: dict[tuple[int, int], tuple[str, ...]] = {}
         self._keep_until = float("-inf")
-        self._waits: dict[int, float] = {}
+        self._waits: dict[tuple[int, int, bool], float] = {}
         self._tokens = Tokens()
         self._limits = Limits(lanes={})
         self._wants: dict[tuple[int, int], Want] = {}
@@ -213,7 +218,11 @@ class Picker:
         self._read_caps()
 
     def _read_caps(self) -> None:
-        capped = [p for p in self._pairs if p.brand_cap is not None or p.campaign_cap is not None]
+        capped = [
+            pair
+            for pair in self._pairs
+            if pair.queue != REPLIES and (pair.brand_cap, pair.campaign_cap) != (None, None)
+        ]
         self._room, self._keys = {}, {}
         if not capped:
             return
@@ -227,17 +236,20 @@ class Picker:
         self._room = {key: cap - used.get(key, 0) for key, cap in caps.items()}
 
     def _choose(self, room: int) -> list[Want]:
-        now, wants = time.monotonic(), []
+        now, wants, left = time.monotonic(), [], dict(self._room)
         for pair in self._in_turn():
             if room <= 0:
                 break
-            rows = min(pair.due, room, *(self._room[key] for key in self._cap_keys(pair)))
-            if rows <= 0 or self._waits.get(pair.lane_id, 0.0) > now:
+            keys = self._cap_keys(pair)
+            rows = min(pair.due, pair.a_second, room, *(left[key] for key in keys))
+            want = pair.want(rows)
+            if rows <= 0 or self._waits.get(_tokens_of(want), 0.0) > now:
                 continue
             rows = self._breaker.room(pair.account_id, rows, now=now)
             if rows > 0:
-                wants.append(pair.want(rows))
+                wants.append(replace(want, rows=rows))
                 room -= rows
+                left.update({key: left[key] - rows for key in keys})
         return wants
 
     def _cap_keys(self, pair: Pair) -> tuple[str, ...]:
@@ -273,7 +285,7 @@ class Picker:
             self._owe(returned.debts())
         now = time.monotonic()
         for want, rows, wait in zip(wants, granted.rows, granted.waits, strict=True):
-            self._waits[want.lane_id] = now + wait
+            self._waits[_tokens_of(want)] = now + wait
             if not rows:
                 self._breaker.unused(want.account_id)
         return granted
@@ -295,6 +307,11 @@ class Picker:
                 pair.due -= rows
                 for key in self._cap_keys(pair):
                     self._room[key] -= rows
+
+
+def _tokens_of(want: Want) -> tuple[int, int, bool]:
+    """Wants that are alike in this wait for the same tokens."""
+    return want.lane_id, want.brand_id, want.is_reply
 
 
 def _limits(pairs: Sequence[Pair], before: Limits) -> Limits:

@@ -72,16 +72,18 @@ def _take_granted(grants: Sequence[Grant], journal: Journal) -> Batch:
 
 def take(claim: Claim, journal: Journal) -> Batch:
     """Claim, decide and commit a batch; row by row when one of them breaks it."""
-    for attempt in (_together, _together, _row_by_row):
+    ways = [_together, _together, _row_by_row]
+    while ways:
+        way = ways.pop(0)
         try:
-            return attempt(claim, journal)
+            return way(claim, journal)
         except intents.CapFull:
             logger.info("another batch took the rest of a cap: decided again")
         except Exception as error:
-            if _breaks_off(error) or attempt is _row_by_row:
+            if _breaks_off(error) or way is _row_by_row:
                 raise
             logger.exception("batch failed, taking it row by row")
-            return _row_by_row(claim, journal)
+            ways = [_row_by_row]
     return Batch()
 
 

@@ -17,7 +17,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from leads import people, storing
-from leads.people import Directory, Overtaken
+from leads.people import Directory, Match, Overtaken, array
 from leads.rows import LeadRow, Problem
 from leads.storing import PlacesIds, Work
 
@@ -156,8 +156,9 @@ class Intake:
             now: datetime = cursor.fetchone()[0]
             refused = {n: IN_FUTURE for n, row in enumerate(rows) if row.consent_at > now}
             directory = _look_up(cursor, rows, refused)
-            work = self._match(directory, rows, refused)
+            matches = self._match(directory, rows, refused)
             people.store(cursor, directory, now)
+            work = [_work(place, rows[place], match) for place, match in matches]
             work = self._store(cursor, work, refused, places_ids, now)
             moved = self._move_elsewhere(cursor, directory, places_ids)
             self._enter(cursor, work, moved, now)
@@ -170,18 +171,15 @@ class Intake:
 
     def _match(
         self, directory: Directory, rows: Sequence[LeadRow], refused: dict[int, Problem]
-    ) -> list[Work]:
-        work = []
+    ) -> list[tuple[int, Match]]:
+        matches = []
         for place, row in enumerate(rows):
-            if place in refused:
-                continue
-            match = directory.match(row.phone, row.email, self._seen)
-            if match is None:
-                refused[place] = DUPLICATE
-            else:
-                was_known = match.person.id is not None
-                work.append(Work(place, row, match, was_known, row.state, row.zip_code))
-        return work
+            if place not in refused:
+                if match := directory.match(row.phone, row.email, self._seen):
+                    matches.append((place, match))
+                else:
+                    refused[place] = DUPLICATE
+        return matches
 
     def _store(
         self,
@@ -211,13 +209,13 @@ class Intake:
         self, cursor: CursorWrapper, work: Sequence[Work], moved: Sequence[int], now: datetime
     ) -> None:
         """Put the leads on the list; entries whose lead may now be elsewhere get new ids."""
-        old = [*moved, *(item.stored_lead_id for item in work if not item.is_new)]
+        old = array([*moved, *(item.lead_id for item in work if not item.is_new)])
         into = [] if self._list_id is None else [self._list_id]
-        cursor.execute(LOCK_LISTS, [_LIST_LOCKS, old, into])
+        cursor.execute(LOCK_LISTS, [_LIST_LOCKS, old, array(into)])
         cursor.execute(MOVE_ENTRIES, [old])
         if into:
-            leads = [item.stored_lead_id for item in work]
-            where = [item.places_id for item in work]
+            leads = array(item.lead_id for item in work)
+            where = array(item.places_id for item in work)
             cursor.execute(ADD_ENTRIES, [self._list_id, now, leads, where])
 
 
@@ -230,15 +228,19 @@ def _look_up(
     cursor: CursorWrapper, rows: Sequence[LeadRow], refused: dict[int, Problem]
 ) -> Directory:
     rows = [row for place, row in enumerate(rows) if place not in refused]
-    phones = [row.phone for row in rows if row.phone]
-    return people.look_up(cursor, phones, [row.email for row in rows if row.email])
+    phones = (row.phone for row in rows if row.phone)
+    return people.look_up(cursor, phones, (row.email for row in rows if row.email))
+
+
+def _work(place: int, row: LeadRow, match: Match) -> Work:
+    owner_id = match.email_owner.stored_id if match.email_owner else None
+    person_id = match.person.stored_id
+    return Work(place, row, match.person, person_id, owner_id, row.state, row.zip_code)
 
 
 def _results(count: int, refused: dict[int, Problem], work: Sequence[Work]) -> list[Result]:
     taken = {
-        item.place: Taken(
-            item.stored_lead_id, item.is_new, EMAIL_IN_USE if item.match.email_owner else None
-        )
+        item.place: Taken(item.lead_id, item.is_new, EMAIL_IN_USE if item.email_person_id else None)
         for item in work
     }
     return [refused.get(place) or taken[place] for place in range(count)]

@@ -61,6 +61,7 @@ class Party:
     id: int | None
     phone: str | None
     email: str | None
+    is_new: bool = False
     got_phone: bool = False
     is_changed: bool = False
     is_taken: bool = False
@@ -120,7 +121,7 @@ class Directory:
         return owner
 
     def _add(self, phone: str | None, email: str | None) -> Party:
-        person = Party(None, phone, email)
+        person = Party(None, phone, email, is_new=True)
         self.new.append(person)
         self._index(person)
         return person
@@ -140,8 +141,16 @@ class Directory:
             self.by_email[person.email] = person
 
 
-def look_up(cursor: CursorWrapper, phones: Sequence[str], emails: Sequence[str]) -> Directory:
-    cursor.execute(FIND, [list(phones), list(emails)])
+def array(values: Iterable[int | str | None]) -> str:
+    """A Postgres array as one text: for thousands of values much faster than psycopg's own.
+
+    For ids and addresses only: those have no quotation marks and no backslashes in them.
+    """
+    return "{" + ",".join("NULL" if value is None else f'"{value}"' for value in values) + "}"
+
+
+def look_up(cursor: CursorWrapper, phones: Iterable[str], emails: Iterable[str]) -> Directory:
+    cursor.execute(FIND, [array(phones), array(emails)])
     return Directory(cursor.fetchall())
 
 
@@ -154,7 +163,7 @@ def store(cursor: CursorWrapper, directory: Directory, now: datetime) -> None:
     pairs = [(person.stored_id, owner.stored_id) for person, owner in directory.links]
     changed = [person for person in directory.found if person.is_changed]
     linked = (person_id for pair in pairs for person_id in pair)
-    cursor.execute(LOCK, [sorted({*linked, *(person.stored_id for person in changed)})])
+    cursor.execute(LOCK, [array({*linked, *(person.stored_id for person in changed)})])
     _complete(cursor, changed)
     if pairs:
         _restrict_both(cursor, pairs)
@@ -162,8 +171,8 @@ def store(cursor: CursorWrapper, directory: Directory, now: datetime) -> None:
 
 def _add_new(cursor: CursorWrapper, new: Sequence[Party], now: datetime) -> None:
     inorder = sorted(new, key=lambda person: (person.phone or "", person.email or ""))
-    phones, emails = [person.phone for person in inorder], [person.email for person in inorder]
-    cursor.execute(ADD, [now, phones, emails])
+    phones, emails = (person.phone for person in inorder), (person.email for person in inorder)
+    cursor.execute(ADD, [now, array(phones), array(emails)])
     ids = {(phone, email): person_id for person_id, phone, email in cursor.fetchall()}
     for person in new:
         person.id = ids.get((person.phone, person.email))
@@ -173,14 +182,14 @@ def _add_new(cursor: CursorWrapper, new: Sequence[Party], now: datetime) -> None
 
 def _complete(cursor: CursorWrapper, changed: Sequence[Party]) -> None:
     ids = [person.stored_id for person in changed]
-    phones, emails = [person.phone for person in changed], [person.email for person in changed]
-    cursor.execute(COMPLETE, [ids, phones, emails])
+    phones, emails = (person.phone for person in changed), (person.email for person in changed)
+    cursor.execute(COMPLETE, [array(ids), array(phones), array(emails)])
     if cursor.rowcount < len(changed):
         raise Overtaken
 
 
 def _restrict_both(cursor: CursorWrapper, pairs: Sequence[tuple[int, int]]) -> None:
-    persons, owners = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    persons, owners = array(pair[0] for pair in pairs), array(pair[1] for pair in pairs)
     cursor.execute(LINKED_TO_OPTED_OUT, [persons, owners])
     if ids := [person_id for (person_id,) in cursor.fetchall()]:
         consent.opt_out(ids, source="import", note="The other address of a lead has opted out.")

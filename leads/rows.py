@@ -19,8 +19,8 @@ COLUMNS = (
     "consent_wording", "consent_url", "external_ref", "source",
 )  # fmt: skip
 LONGEST = {
-    "phone": 40, "email": 254, "first_name": 80, "last_name": 80, "city": 80, "state": 40,
-    "zip": 20, "consent_at": 40, "consent_wording": 5000, "consent_url": 2000,
+    "phone": 80, "email": 254, "first_name": 80, "last_name": 80, "city": 80, "state": 80,
+    "zip": 80, "consent_at": 80, "consent_wording": 5000, "consent_url": 2000,
     "external_ref": 100, "source": 80,
 }  # fmt: skip
 LONGEST_FIELD = 1000
@@ -129,14 +129,17 @@ def read_consent(raw: str) -> datetime | Problem:
 
 
 def _cannot_be_stored(cells: Mapping[str, str]) -> Problem | None:
+    for name in [name for name, text in cells.items() if len(text) > _ANY_SHORT_ENOUGH]:
+        limit = LONGEST.get(name, LONGEST_FIELD)
+        if len(cells[name]) > limit:
+            message = f"{name} has {len(cells[name])} characters; {limit} fit."
+            return Problem("too_long", name, message)
+    if "".join(cells.values()).isprintable():  # the quick answer for nearly every row
+        return None
     for name, text in cells.items():
-        if len(text) > _ANY_SHORT_ENOUGH and len(text) > LONGEST.get(name, LONGEST_FIELD):
-            limit = LONGEST.get(name, LONGEST_FIELD)
-            return Problem("too_long", name, f"{name} has {len(text)} characters; {limit} fit.")
-        if not text.isprintable() and (bad := _BAD.search(text)):
-            return Problem(
-                "bad_characters", name, f"{name} has the character U+{ord(bad[0]):04X} in it."
-            )
+        if bad := _BAD.search(text):
+            message = f"{name} has the character U+{ord(bad[0]):04X} in it."
+            return Problem("bad_characters", name, message)
     return None
 
 

@@ -15,7 +15,7 @@ from django.db.backends.utils import CursorWrapper
 
 from compliance.places import Places, key, places_for
 from leads.models import Lead
-from leads.people import Match, Overtaken
+from leads.people import Overtaken, Party, array
 from leads.rows import LeadRow
 
 LOCK_LEADS = """
@@ -114,24 +114,15 @@ class Work:
 
     place: int
     row: LeadRow
-    match: Match
-    was_known: bool
+    person: Party
+    person_id: int
+    email_person_id: int | None
     state: str
     zip_code: str
-    lead_id: int | None = None
+    lead_id: int = 0
     is_new: bool = False
     is_erased: bool = False
     places_id: int | None = None
-
-    @property
-    def person_id(self) -> int:
-        return self.match.person.stored_id
-
-    @property
-    def stored_lead_id(self) -> int:
-        if self.lead_id is None:
-            raise Overtaken
-        return self.lead_id
 
 
 PlacesIds = dict[Places, int]
@@ -139,11 +130,11 @@ PlacesIds = dict[Places, int]
 
 def find_leads(cursor: CursorWrapper, brand_id: int, work: Sequence[Work]) -> None:
     """Lock the leads that exist. State and ZIP go together: a row without either keeps both."""
-    known = sorted(item.person_id for item in work if item.was_known)
-    cursor.execute(LOCK_LEADS, [brand_id, known])
+    known = [item for item in work if not item.person.is_new]
+    cursor.execute(LOCK_LEADS, [brand_id, array(item.person_id for item in known)])
     found = {person_id: lead for person_id, *lead in cursor.fetchall()}
-    for item in work:
-        if item.was_known and (lead := found.get(item.person_id)):
+    for item in known:
+        if lead := found.get(item.person_id):
             item.lead_id, status, state, zip_code = lead
             item.is_erased = status == Lead.Status.ERASED
             if not (item.state or item.zip_code):
@@ -152,8 +143,8 @@ def find_leads(cursor: CursorWrapper, brand_id: int, work: Sequence[Work]) -> No
 
 def find_places(cursor: CursorWrapper, work: Sequence[Work], ids: PlacesIds) -> None:
     """Set the places of each row, adding to `ids` what was not stored there."""
-    found = [places_for(item.match.person.phone, item.zip_code, item.state) for item in work]
-    _intern(cursor, found, ids)
+    found = [places_for(item.person.phone, item.zip_code, item.state) for item in work]
+    _intern(cursor, {where for where in found if where}.difference(ids), ids)
     for item, where in zip(work, found, strict=True):
         item.places_id = ids[where] if where else None
 
@@ -162,19 +153,19 @@ def move_leads_elsewhere(
     cursor: CursorWrapper, brand_id: int, phones: Mapping[int, str | None], ids: PlacesIds
 ) -> list[int]:
     """Persons who just got a phone may be in more places, for the other brands' leads too."""
-    cursor.execute(LOCK_LEADS_ELSEWHERE, [brand_id, sorted(phones)])
+    cursor.execute(LOCK_LEADS_ELSEWHERE, [brand_id, array(phones)])
     leads = {
         lead_id: places_for(phones[person_id], zip_code, state)
         for lead_id, person_id, state, zip_code in cursor.fetchall()
     }
-    _intern(cursor, leads.values(), ids)
-    where = [found and ids[found] for found in leads.values()]
-    cursor.execute(MOVE_LEADS, [list(leads), where])
+    _intern(cursor, {where for where in leads.values() if where}.difference(ids), ids)
+    where = (ids[found] if found else None for found in leads.values())
+    cursor.execute(MOVE_LEADS, [array(leads), array(where)])
     return list(leads)
 
 
-def _intern(cursor: CursorWrapper, found: Iterable[Places | None], ids: PlacesIds) -> None:
-    by_key = {key(places): places for places in found if places and places not in ids}
+def _intern(cursor: CursorWrapper, missing: Iterable[Places], ids: PlacesIds) -> None:
+    by_key = {key(places): places for places in missing}
     if not by_key:
         return
     sets = [
@@ -200,7 +191,7 @@ def store_leads(
     cursor.execute(ADD_LEADS, [brand_id, now])
     added = dict(cursor.fetchall())
     for item in work:
-        if item.lead_id is None:
+        if not item.lead_id:
             if item.person_id not in added:
                 raise Overtaken
             item.lead_id, item.is_new = added[item.person_id], True
@@ -213,12 +204,12 @@ def _copy(cursor: CursorWrapper, work: Sequence[Work]) -> None:
 
 
 def _cells(item: Work) -> tuple[object, ...]:
-    row, owner = item.row, item.match.email_owner
+    row = item.row
     return (
         item.person_id,
-        item.was_known,
-        owner.stored_id if owner else None,
-        item.lead_id,
+        not item.person.is_new,
+        item.email_person_id,
+        item.lead_id or None,
         item.places_id,
         "sms" if row.phone else "email",
         row.consent_at,

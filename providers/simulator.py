@@ -19,7 +19,7 @@ from typing import Protocol
 
 from providers.simulator_behaviour import BadControl, Behaviour, Ending, Refusal, Verdict
 from providers.simulator_http import Connection, Request, json_response, response
-from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+from providers.simulator_ledger import Ledger, LedgerBroken, LedgerEntry, Submission
 from providers.simulator_twilio import TwilioWire
 
 HOST = "127.0.0.1"
@@ -123,7 +123,7 @@ class Simulator:
         outbox, self._outbox = self._outbox, []
         try:
             self._ledger.flush()
-        except OSError as error:
+        except LedgerBroken as error:
             if not self.ended.done():
                 self.ended.set_exception(error)
             return
@@ -191,7 +191,7 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, or the parent's end.
 
-    Raises OSError when the port is taken or the ledger cannot be written.
+    Raises OSError when the port cannot be had, LedgerBroken when the ledger cannot be written.
     """
     loop = asyncio.get_running_loop()
     simulator = Simulator(ledger_path, latency=latency)

@@ -41,18 +41,26 @@ class LedgerEntry:
     provider_ref: str = ""
 
 
+class LedgerBroken(Exception):
+    """The ledger cannot be written, so nothing may be answered."""
+
+
 class Ledger:
-    """Opens or goes on with the file. `note` gathers, `flush` writes."""
+    """Opens or goes on with the file; `note` gathers, `flush` writes. Both raise LedgerBroken."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._offsets = array("Q")  # where the entry with seq 1, 2, 3 ... starts
         self._by_recipient: dict[str, tuple[int, ...]] = {}  # the seqs of what was taken
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
-        self._size = os.fstat(self._file).st_size
         self._gathered: list[str] = []
         self._last_recipient = ""
-        self._read_back(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+            self._size = os.fstat(self._file).st_size
+            self._read_back()
+        except OSError as error:
+            raise self._broken(error) from error
 
     @property
     def next_seq(self) -> int:
@@ -78,13 +86,15 @@ class Ledger:
         )
 
     def flush(self) -> None:
-        """Raises OSError when not everything could be written: then nothing may be answered."""
         if not self._gathered:
             return
         data = memoryview("".join(self._gathered).encode("ascii"))
         self._gathered.clear()
-        while data:
-            data = data[os.write(self._file, data) :]
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            raise self._broken(error) from error
 
     def entry(self, seq: int) -> LedgerEntry | None:
         if not 1 <= seq <= len(self._offsets):
@@ -101,10 +111,13 @@ class Ledger:
         self.flush()
         os.close(self._file)
 
-    def _read_back(self, path: Path) -> None:
+    def _broken(self, error: OSError) -> LedgerBroken:
+        return LedgerBroken(f"the ledger {self._path} cannot be written: {error.strerror}")
+
+    def _read_back(self) -> None:
         """Take up the index again; a last line that was cut off is closed, never removed."""
         offset, last = 0, b"\n"
-        with path.open("rb") as lines:
+        with self._path.open("rb") as lines:
             for last in lines:
                 self._index(last, offset)
                 offset += len(last)

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from string import Template
 from typing import Any, Protocol
 
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 QUERY_CANCELLED = "57014"
+CONNECTION_LOST = ("08", "57P")
 TIMEOUTS = """
 SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', '5s', true)
 """
@@ -142,15 +143,15 @@ def _ask(probe: Probe, scope: Scope) -> Found:
     except CannotCheck as error:
         return Found(f"cannot be checked: {error}", 1)
     except DatabaseError as error:
-        if connection.connection is None or connection.connection.closed:
+        code = getattr(error.__cause__, "sqlstate", None)
+        if not code or code.startswith(CONNECTION_LOST):
             raise
-        return Found(f"cannot be checked: {_reason(error)}", 1)
+        return Found(f"cannot be checked: {_reason(error, code)}", 1)
 
 
-def _reason(error: DatabaseError) -> str:
+def _reason(error: DatabaseError, code: str) -> str:
     """Why the database gave no answer. Its own words may quote rows, so only its code is told."""
-    code = getattr(error.__cause__, "sqlstate", None) or "no code"
-    if code == QUERY_CANCELLED and isinstance(error, OperationalError):
+    if code == QUERY_CANCELLED:
         return "it took longer than a statement may"
     return f"the database answered {type(error).__name__} ({code})"
 

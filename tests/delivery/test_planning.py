@@ -292,6 +292,7 @@ class TestChunks:
         assert three - two == two - one == 7
         # savepoint, time-outs, lock of the list and of the slot, lanes, plan, release
 
+
 class TestTheNumber:
     def lanes(self):
         return set(Due.objects.values_list("lane_id", flat=True))

@@ -100,7 +100,9 @@ class TestHoldWhileStopped:
         [
             pytest.param(facts(is_stopped=True), Reason.STOP_ALL, id="all-sending"),
             pytest.param(with_brand(is_paused=True), Reason.BRAND_PAUSED, id="the-brand"),
-            pytest.param(with_slot(campaign_paused=True), Reason.CAMPAIGN_PAUSED, id="the-campaign"),
+            pytest.param(
+                with_slot(campaign_paused=True), Reason.CAMPAIGN_PAUSED, id="the-campaign"
+            ),
         ],
     )
     def test_holds_for_a_minute_while_something_is_paused(self, found, reason):

@@ -166,6 +166,7 @@ class TestAClickThatCannotBeStored:
     def test_does_not_hold_up_the_redirect(self, client, caplog):
         link = a_link()
         with psycopg.connect(**connection.get_connection_params()) as other:
+            other.execute("SET idle_in_transaction_session_timeout = '5s'")  # not for ever
             other.execute("LOCK TABLE links_click IN ACCESS EXCLUSIVE MODE")
             with caplog.at_level(logging.ERROR):
                 response = ask(client, user_agent="Browser/1.0")

@@ -23,7 +23,7 @@ from providers.base import (
     Unknown,
 )
 from providers.simulator import HOST, WIRES, Simulator
-from providers.simulator_ledger import read_ledger
+from providers.simulator_ledger import LedgerBroken, read_ledger
 from providers.transport import Transport
 from tests.providers.peers import ACCOUNT, a_send, an_access, run
 
@@ -451,8 +451,8 @@ def test_a_ledger_that_cannot_be_written_ends_the_simulator_without_an_answer(tm
         await simulator.close()
         return outcome, type(simulator.ended.exception())
 
-    assert run(scenario()) == (Unknown("TimeoutError"), OSError)
+    assert run(scenario()) == (Unknown("TimeoutError"), LedgerBroken)
 
 
 def _disk_full():
-    raise OSError("No space left on device")
+    raise LedgerBroken

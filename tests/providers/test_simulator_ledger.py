@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.simulator_ledger import Ledger, Submission, read_ledger
+from providers.simulator_ledger import Ledger, LedgerBroken, Submission, read_ledger
 
 
 def a_submission(to="+12025550143", text="hi"):
@@ -77,6 +78,15 @@ class TestTheFile:
         noted(path, a_submission(text=text))
         (entry,) = read_ledger(path)
         assert entry.submission.text == text
+
+    def test_a_disk_that_is_full_breaks_it(self, path):
+        ledger = Ledger(path)
+        with open("/dev/full", "wb") as full:
+            os.dup2(full.fileno(), ledger._file)
+        ledger.note(a_submission(), verdict="accepted", took=True, provider_ref="SM1")
+        with pytest.raises(LedgerBroken, match="No space left"):
+            ledger.flush()
+        ledger.close()
 
 
 class TestLookingBack:

@@ -6,7 +6,7 @@ import socket
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
@@ -353,9 +353,8 @@ class TestTheRequest:
         assert b"X-Key: k" in head
 
     @given(st.dictionaries(st.sampled_from(["To", "From", "Body"]), st.text()))
-    def test_a_form_comes_out_as_it_went_in(self, form):
-        encoded = form_encoded(form).decode("ascii")
-        assert dict(parse_qsl(encoded, keep_blank_values=True)) == form
+    def test_a_form_is_encoded_as_the_standard_library_does(self, form):
+        assert form_encoded(form) == urlencode(form).encode()
 
 
 def test_a_cancelled_send_says_so():

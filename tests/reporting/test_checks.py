@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import transaction
 
 from reporting.oracle import answers
 from reporting.oracle.checks import (
@@ -76,14 +76,6 @@ def test_what_a_probe_lacks_is_a_problem(db):
         raise CannotCheck("the map is gone")
 
     assert found_by(probe) == (Found("cannot be checked: the map is gone", 1),)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_lost_connection_is_not_a_finding():
-    last_words = sql("seen", "SELECT pg_terminate_backend(pg_backend_pid()) AS message")
-    with pytest.raises(OperationalError):
-        found_by(last_words)
-    connection.close()
 
 
 def test_problems_found_one_by_one_are_counted():

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from delivery.models import Attempt, Message
+from reporting.oracle import checks
 from tests.reporting.world import World, raw
 
 pytestmark = pytest.mark.django_db
@@ -125,6 +126,15 @@ class TestCheckLedger:
 
 
 class TestVerify:
+    @pytest.mark.django_db(transaction=True)
+    def test_a_connection_that_ends_is_told(self, monkeypatch):
+        last_words = checks.sql("x", "SELECT pg_terminate_backend(pg_backend_pid()) AS message")
+        ended = (checks.Check("X1", "x", (last_words,)),)
+        monkeypatch.setattr("reporting.oracle.answers.WITHOUT_LEDGER", ended)
+        with pytest.raises(CommandError, match="cannot be reached, or ended the connection"):
+            called("verify")
+        connection.close()
+
     def test_a_clean_database_ends_with_0(self, world):
         code, lines = called("verify")
         assert code == 0

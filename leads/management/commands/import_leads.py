@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sys
 import time
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             rows = Rows(file)
             lead_list = find_list(brand, options["list"])
             began = time.monotonic()
-            with progress(size) as report:
+            with progress(size) as report, few_collections():
                 summary = imports.import_file(
                     rows,
                     lead_list,
@@ -146,6 +147,16 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def few_collections() -> Iterator[None]:
+    """Spare the collector what is loaded already: looking through it took a quarter of the time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--out", default="-", metavar="FILE", help="standard output if absent")
         parser.add_argument(
-            "--magic", type=share, default=0.0, help="share of numbers with the endings 0001 to 0015"
+            "--magic", type=share, default=0.0, help="share of numbers ending in 0001 to 0015"
         )
         parser.add_argument(
             "--bad", type=share, default=0.0, help="share of rows that cannot be taken in"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from providers import simulator
+from providers.simulator_ledger import LedgerBroken
 
 MAX_LATENCY_MS = 600_000
+MAX_FILES = 65_536
 
 
 class Command(BaseCommand):
@@ -37,6 +40,7 @@ class Command(BaseCommand):
             raise CommandError("--port must be a number from 0 to 65535")
         if not 0 <= options["latency_ms"] <= MAX_LATENCY_MS:
             raise CommandError(f"--latency-ms must be a number from 0 to {MAX_LATENCY_MS}")
+        _allow_many_connections()
         try:
             uvloop.run(
                 simulator.serve(
@@ -49,13 +53,23 @@ class Command(BaseCommand):
             )
         except OSError as error:
             raise CommandError(_explained(error, options["port"])) from error
+        except LedgerBroken as error:
+            raise CommandError(str(error)) from error
 
     def _ready(self, port: int, ledger: Path) -> None:
         self.stdout.write(f"Simulator on http://{simulator.HOST}:{port}, ledger {ledger}")
         self.stdout.flush()
 
 
+def _allow_many_connections() -> None:
+    """Each request in flight has a connection; the usual soft limit is 1,024 files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _explained(error: OSError, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is taken: choose another with --port, or --port 0 for any"
-    return f"the simulator stopped: {error}"
+    return f"port {port} cannot be used: {error.strerror}"

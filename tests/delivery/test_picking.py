@@ -1,0 +1,581 @@
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from brands import clock
+from brands.models import Brand, Installation
+from campaigns.models import Campaign
+from delivery import picking, pipeline, worker
+from delivery.claims import REPLIES
+from delivery.models import CapCounter, Due
+from delivery.picking import Picker
+from providers import rates
+from providers.models import ProviderAccount, SenderNumber
+from tests.factories import (
+    NOON,
+    fill_queue,
+    make_account,
+    make_brand,
+    make_campaign,
+    make_list,
+    make_number,
+    make_slot,
+)
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+NOWHERE = "redis://127.0.0.1:1/0"
+message_ids = count(1)
+
+
+class Bench:
+    """The limiters of one installation. Time passes for them, and for pickers, only when told."""
+
+    def __init__(self, redis, installation):
+        self.redis, self.identity = redis, str(installation.identity)
+        self.seconds, self.breaker = 1000.0, rates.Breaker()
+
+    def monotonic(self):
+        return self.seconds
+
+    def picker(self, redis=None):
+        redis = redis or self.redis
+        return Picker(redis=redis, installation=self.identity, breaker=self.breaker)
+
+    def wait(self, seconds):
+        """The buckets were last looked at that much earlier."""
+        self.seconds += seconds
+        for key in self.redis.scan_iter(f"sendonce:{{{self.identity}}}:*:*:*"):
+            tokens, at, owed = self.redis.get(key).decode().split()
+            self.redis.set(key, f"{tokens} {float(at) - seconds:.6f} {owed}", keepttl=True)
+
+    def full(self):
+        """A picker for whom every bucket that is asked for now is full."""
+        picker = self.picker()
+        for _ in range(2):
+            picker.grants(10_000)
+            picker.spent([])
+            self.wait(100_000)
+        picker.hand_in()
+        return picker
+
+
+@pytest.fixture
+def bench(redis, sandbox, monkeypatch):
+    made = Bench(redis, sandbox)
+    monkeypatch.setattr(picking, "time", made)
+    return made
+
+
+@pytest.fixture
+def lane(sandbox):
+    return make_number(segments_per_second=100.0)
+
+
+def wait_in_queue(lane, many=1, *, queue=7, brand=None, **fields):
+    """Rows of the queue alone: picking never looks at their messages."""
+    values = {"not_before": NOON - HOUR, "expires_at": NOON + HOUR, **fields}
+    brand = brand or Brand.objects.first() or make_brand()
+    return Due.objects.bulk_create(
+        Due(message_id=next(message_ids), brand=brand, queue=queue, lane=lane, **values)
+        for _ in range(many)
+    )
+
+
+def granted(picker, room=500):
+    return {(one.queue, one.lane_id): one.rows for one in picker.grants(room)}
+
+
+def rows_granted(picker, room=500):
+    return sum(granted(picker, room).values())
+
+
+def versions():
+    """Which version of each row of the queue is there: a row that moved has another."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT message_id, ctid::text FROM delivery_due ORDER BY 1")
+        return cursor.fetchall()
+
+
+class TestWhatIsPicked:
+    def test_what_is_due(self, bench, lane):
+        wait_in_queue(lane, 3)
+        assert granted(bench.full()) == {(7, lane.pk): 3}
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            pytest.param({"not_before": NOON + HOUR, "expires_at": NOON + 2 * HOUR}, id="not-due"),
+            pytest.param({"expires_at": NOON}, id="expired"),
+            pytest.param({"crashes": 1}, id="suspect"),
+        ],
+    )
+    def test_nothing_else(self, bench, lane, fields):
+        wait_in_queue(lane, 1)
+        picker = bench.full()
+        Due.objects.all().delete()
+        wait_in_queue(lane, 3, **fields)
+        bench.wait(1)
+        assert granted(picker) == {}
+
+    def test_no_more_than_there_is_room_for(self, bench, lane):
+        wait_in_queue(lane, 50, queue=7)
+        wait_in_queue(lane, 50, queue=8)
+        assert rows_granted(bench.full(), room=60) == 60
+
+    def test_a_pair_of_queue_and_number_at_a_time(self, bench, lane):
+        other = make_number()
+        for queue, number in ((7, lane), (7, other), (8, other)):
+            wait_in_queue(number, 2, queue=queue)
+        pairs = {(7, lane.pk): 2, (7, other.pk): 2, (8, other.pk): 2}
+        assert granted(bench.full()) == pairs
+
+    def test_what_was_picked_is_not_picked_again_before_the_queue_is_read(self, bench, lane):
+        wait_in_queue(lane, 60)
+        picker = bench.full()
+        assert [rows_granted(picker, room=50), rows_granted(picker, room=50)] == [50, 10]
+
+    def test_what_came_since_is_seen_within_a_moment(self, bench, lane):
+        wait_in_queue(lane, 1)
+        picker = bench.full()
+        bench.wait(1)
+        wait_in_queue(lane, 2)
+        assert rows_granted(picker) == 3
+
+
+def stop_all():
+    Installation.objects.update(stopped_at=NOON)
+
+
+def full_brand():
+    brand = Brand.objects.get()
+    Brand.objects.update(daily_cap=5)
+    CapCounter.objects.create(key=f"brand:{brand.pk}:2035-03-07", used=5)
+
+
+def full_campaign():
+    campaign = Campaign.objects.get()
+    Campaign.objects.update(daily_cap=5)
+    CapCounter.objects.create(key=f"campaign:{campaign.pk}:2035-03-07", used=5)
+
+
+BRAKES = {
+    "stop-all": stop_all,
+    "brand-paused": lambda: Brand.objects.update(paused_at=NOON),
+    "campaign-paused": lambda: Campaign.objects.update(paused_at=NOON),
+    "number-paused": lambda: SenderNumber.objects.update(paused_at=NOON),
+    "number-resting": lambda: SenderNumber.objects.update(rests_until=NOON + HOUR),
+    "number-retired": lambda: SenderNumber.objects.update(retired_at=NOON),
+    "account-paused": lambda: ProviderAccount.objects.update(paused_at=NOON),
+    "account-retired": lambda: ProviderAccount.objects.update(retired_at=NOON),
+    "brand-capped": full_brand,
+    "campaign-capped": full_campaign,
+}
+LEFT_TO_THE_STEPS = {"brand-capped", "campaign-capped", "number-resting"}  # for a suspect
+
+
+class TestBrakes:
+    @pytest.fixture
+    def campaign(self, lane):
+        brand = make_brand()
+        campaign = make_campaign(brand, make_list(brand))
+        wait_in_queue(lane, 3, queue=campaign.pk, campaign=campaign)
+        return campaign
+
+    @pytest.fixture
+    def send(self, bench, journal):
+        picker, outbox = bench.full(), SimpleNamespace(submit=None)
+        bench.wait(1)
+        return lambda: pipeline.send_batch(500, picker=picker, sender=outbox, journal=journal)
+
+    @pytest.mark.parametrize("brake", BRAKES.values(), ids=BRAKES.keys())
+    def test_leave_the_rows_where_they_are(self, campaign, send, brake):
+        before = versions()
+        brake()
+        assert send() == 0
+        assert versions() == before
+
+    def test_are_what_holds_them(self, campaign, send):
+        assert send() == 3
+
+    @pytest.mark.parametrize("name", sorted(set(BRAKES) - LEFT_TO_THE_STEPS))
+    def test_hold_a_suspect_too(self, bench, campaign, name):
+        picker = bench.full()
+        Due.objects.update(crashes=1)
+        assert picker.grant_alone()
+        picker.spent([])
+        BRAKES[name]()
+        assert picker.grant_alone() is None
+
+    def test_a_number_that_has_rested_is_picked_again(self, bench, campaign):
+        picker = bench.full()
+        SenderNumber.objects.update(rests_until=NOON)
+        assert rows_granted(picker) == 3
+
+
+class TestCaps:
+    def test_bound_what_is_picked_over_all_numbers(self, bench, sandbox):
+        brand = make_brand(daily_cap=10)
+        for _ in range(5):
+            wait_in_queue(make_number(), 20, brand=brand)
+        assert rows_granted(bench.full()) == 10
+
+    def test_count_what_was_picked_before_the_queue_is_read_again(self, bench, lane):
+        wait_in_queue(lane, 50, brand=make_brand(daily_cap=10))
+        picker = bench.full()
+        assert [rows_granted(picker, 6), rows_granted(picker, 6)] == [6, 4]
+
+    def test_leave_other_brands_theirs(self, bench, lane):
+        full = make_brand(daily_cap=0)
+        wait_in_queue(lane, 5, queue=7, brand=full)
+        wait_in_queue(lane, 5, queue=8, brand=make_brand())
+        assert granted(bench.full()) == {(8, lane.pk): 5}
+
+    def test_are_the_brands_own_days(self, bench, lane):
+        brand = make_brand(daily_cap=10, zone="Asia/Tokyo")
+        CapCounter.objects.create(key=f"brand:{brand.pk}:2035-03-07", used=10)
+        CapCounter.objects.create(key=f"brand:{brand.pk}:2035-03-08", used=7)
+        wait_in_queue(lane, 50, brand=brand)
+        assert rows_granted(bench.full()) == 3
+
+    def test_hold_no_reply(self, bench, lane):
+        wait_in_queue(lane, 2, queue=REPLIES, brand=make_brand(daily_cap=0))
+        assert granted(bench.full()) == {(REPLIES, lane.pk): 2}
+
+
+class TestReplies:
+    def test_go_first(self, bench, lane):
+        for queue in range(1, 30):
+            wait_in_queue(lane, 5, queue=queue)
+        wait_in_queue(make_number(), 2, queue=REPLIES)
+        assert bench.full().grants(3)[0].queue == REPLIES
+
+    def test_do_not_wait_for_the_tokens_a_campaign_waits_for(self, bench, sandbox):
+        slow = make_number(segments_per_second=1.0)
+        wait_in_queue(slow, 500)
+        picker = bench.full()
+        while granted(picker):
+            pass
+        wait_in_queue(slow, 1, queue=REPLIES)
+        bench.seconds += 0.3  # the queue is read again; no token has come
+        assert granted(picker) == {(REPLIES, slow.pk): 1}
+
+
+class TestFairness:
+    def test_brands_are_drawn_by_their_weight(self, bench, lane):
+        heavy, light = make_brand(fairness_weight=3), make_brand()
+        wait_in_queue(lane, 500, queue=1, brand=heavy)
+        wait_in_queue(lane, 500, queue=2, brand=light)
+        SenderNumber.objects.update(segments_per_second=1e6)
+        picker = bench.full()
+        drawn = Counter(picker.grants(1)[0].queue for _ in range(400))
+        assert 250 < drawn[1] < 350
+
+    def test_a_brand_of_a_thousand_small_campaigns_and_a_large_one_both_go_on(self, bench, lane):
+        many, one = make_brand(), make_brand()
+        for queue in range(1, 1001):
+            wait_in_queue(lane, 1, queue=queue, brand=many)
+        wait_in_queue(lane, 1000, queue=5000, brand=one)
+        SenderNumber.objects.update(segments_per_second=1e6)
+        picker, large, small = bench.full(), [], []
+        for _ in range(12):
+            pairs = granted(picker, room=50)
+            large.append(pairs.pop((5000, lane.pk), 0))
+            small.append(sum(pairs.values()))
+        assert sum(large) >= 100
+        assert sum(small) >= 100
+
+    def test_a_large_campaign_goes_on_beside_a_thousand_small_ones_of_its_brand(self, bench, lane):
+        brand = make_brand()
+        for queue in range(1, 1001):
+            wait_in_queue(lane, 5, queue=queue, brand=brand)
+        wait_in_queue(lane, 1000, queue=5000, brand=brand)
+        SenderNumber.objects.update(segments_per_second=1e6)
+        picker, queues = bench.full(), Counter()
+        for _ in range(8):
+            for (queue, _), rows in granted(picker, room=500).items():
+                queues[queue] += rows
+        assert queues[5000] > 0
+        assert len(queues) > 400
+
+    def test_a_slow_number_takes_no_room_from_a_quick_one(self, bench, lane):
+        slow = make_number(segments_per_second=1.0)
+        wait_in_queue(slow, 500, queue=1, brand=make_brand(fairness_weight=100))
+        wait_in_queue(lane, 100, queue=2, brand=make_brand())
+        pairs = granted(bench.full())
+        assert pairs == {(1, slow.pk): 1, (2, lane.pk): 100}
+
+    def test_a_brand_without_tokens_holds_nobody_else_on_its_number(self, bench, lane):
+        slow, quick = make_brand(segments_per_second=0.1), make_brand()
+        wait_in_queue(lane, 50, queue=1, brand=slow)
+        wait_in_queue(lane, 500, queue=2, brand=quick)
+        picker = bench.full()
+        for _ in range(20):
+            granted(picker, room=5)
+            bench.wait(0.3)
+        assert rows_granted(picker, room=5) == 5
+
+
+class TestTokens:
+    def test_are_needed_from_the_first_message_on(self, bench, lane):
+        wait_in_queue(lane, 5)
+        assert granted(bench.picker()) == {}
+
+    def test_are_a_seconds_worth_a_call(self, bench, lane):
+        wait_in_queue(lane, 500)
+        assert rows_granted(bench.full()) == 100
+
+    def test_are_shared_by_the_campaigns_of_a_number(self, bench, lane):
+        for queue in range(1, 11):
+            wait_in_queue(lane, 50, queue=queue)
+        assert rows_granted(bench.full()) == 100
+
+    def test_let_a_slow_number_send_long_texts_at_its_rate_in_segments(self, bench, sandbox):
+        slow = make_number(segments_per_second=1.0)
+        wait_in_queue(slow, 500, segments=3)
+        picker, texts = bench.picker(), 0
+        for _ in range(120):
+            rows = rows_granted(picker)
+            picker.spent([(7, slow.pk, 3)] * rows)
+            texts += rows
+            bench.wait(1)
+        assert 114 <= 3 * texts <= 126
+
+    def test_of_a_text_longer_than_priced_are_a_debt(self, bench, sandbox):
+        slow = make_number(segments_per_second=1.0)
+        wait_in_queue(slow, 500)
+        picker = bench.full()
+        assert rows_granted(picker) == 1
+        picker.spent([(7, slow.pk, 10)])
+        granted(picker)
+        waited = 0
+        while not rows_granted(picker):
+            picker.spent([])
+            bench.wait(1)
+            waited += 1
+        assert 8 <= waited <= 10
+
+    def test_that_were_not_used_come_back(self, bench, lane):
+        wait_in_queue(lane, 500)
+        picker = bench.full()
+        for _ in range(10):  # ten seconds' worth, in no time
+            assert rows_granted(picker, room=100) == 100
+            picker.spent([])
+            bench.seconds += 1
+
+    def test_that_were_used_do_not(self, bench, lane):
+        wait_in_queue(lane, 500)
+        picker, rows = bench.full(), 0
+        for _ in range(10):
+            more = rows_granted(picker, room=100)
+            picker.spent([(7, lane.pk, 1)] * more)
+            rows += more
+            bench.seconds += 1
+        assert rows == 199  # two seconds' worth but one, which is for replies
+
+    def test_of_a_claim_that_failed_come_back(self, bench, lane):
+        wait_in_queue(lane, 500)
+        picker = bench.full()
+        for _ in range(10):
+            assert rows_granted(picker, room=100) == 100
+            bench.seconds += 1  # nothing was spent: the claim broke off
+
+    def test_left_at_the_end_of_a_slice_are_the_next_workers(self, bench, lane):
+        wait_in_queue(lane, 500)
+        picker = bench.full()
+        for _ in range(2):
+            granted(picker, room=100)
+        picker.spent([])
+        picker.hand_in()
+        assert rows_granted(bench.picker(), room=100) == 100
+
+    def test_of_a_request_that_was_never_made_come_back(self, bench, lane):
+        (due,) = wait_in_queue(lane, 500)[:1]
+        picker = bench.full()
+        while rows := rows_granted(picker):
+            picker.spent([(7, lane.pk, 1)] * rows)
+        intent = SimpleNamespace(
+            queue=7,
+            lane_id=lane.pk,
+            account_id=lane.account_id,
+            brand_id=due.brand_id,
+            send=SimpleNamespace(segments=1),
+        )
+        for _ in range(30):
+            picker.give_back(intent)
+        bench.seconds += 61
+        picker.hand_in()
+        assert rows_granted(picker) == 30
+
+    @pytest.mark.parametrize("limited", ["account", "brand"])
+    def test_of_account_and_brand_count_too(self, bench, sandbox, limited):
+        rate = {"segments_per_second": 10.0}
+        number = make_number(make_account(**(rate if limited == "account" else {})))
+        brand = make_brand(**(rate if limited == "brand" else {}))
+        wait_in_queue(number, 500, brand=brand)
+        assert rows_granted(bench.full()) in (19, 20)
+
+    def test_of_an_account_that_rests_are_not_asked_for(self, bench, lane):
+        wait_in_queue(lane, 50)
+        picker = bench.full()
+        for _ in range(3):
+            bench.breaker.refused(lane.account_id, now=bench.seconds, retry_after=60)
+        assert granted(picker) == {}
+        bench.wait(70)
+        assert rows_granted(picker) == 1  # a probe
+
+
+class TestASlowNumber:
+    def test_with_20_000_rows_costs_others_no_moves(self, redis, sandbox, journal):
+        slow, quick = make_number(segments_per_second=0.01), make_number(segments_per_second=1e6)
+        slot = make_slot(quick)
+        wait_in_queue(slow, 20_000, queue=slot.campaign_id, brand=slot.campaign.brand)
+        fill_queue(slot, quick, 300, now=NOON)
+        outbox = SimpleNamespace(sent=0)
+        outbox.submit = lambda parcel: setattr(outbox, "sent", outbox.sent + len(parcel.intents))
+        picker = Picker(redis=redis, installation=str(sandbox.identity), breaker=rates.Breaker())
+        before = moves()
+        while Due.objects.filter(lane=quick).exists():
+            pipeline.send_batch(40, picker=picker, sender=outbox, journal=journal)
+        assert outbox.sent == 300
+        assert moves() - before < 2 * outbox.sent
+        assert Due.objects.count() == 20_000
+
+
+def moves():
+    """Rows put into the queue and taken out of it in this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT n_tup_ins + n_tup_del FROM pg_stat_xact_user_tables WHERE relname = %s",
+            ["delivery_due"],
+        )
+        return cursor.fetchone()[0]
+
+
+class TestSuspects:
+    def test_are_taken_one_by_one_the_oldest_first(self, bench, lane):
+        wait_in_queue(lane, 1)
+        picker = bench.full()
+        wait_in_queue(lane, 1, crashes=1)
+        (old,) = wait_in_queue(lane, 1, crashes=1, not_before=NOON - 2 * HOUR)
+        assert picker.grant_alone() == old.message_id
+
+    def test_need_tokens(self, bench, lane):
+        wait_in_queue(lane, 1, crashes=1)
+        assert bench.picker().grant_alone() is None
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{"not_before": NOON + HOUR, "expires_at": NOON + 2 * HOUR}, {"expires_at": NOON}],
+        ids=["not-due", "expired"],
+    )
+    def test_are_taken_in_their_time_only(self, bench, lane, fields):
+        wait_in_queue(lane, 1)
+        picker = bench.full()
+        wait_in_queue(lane, 1, crashes=1, **fields)
+        assert picker.grant_alone() is None
+
+
+class TestADatabaseThatForgot:
+    def forget(self, redis, installation):
+        """Redis has seen an attempt that the database does not know."""
+        mark = rates.Mark(attempt_id=10**9, opt_out_id=0)
+        rates.confirm_database(redis, str(installation.identity), mark)
+
+    def test_claims_nothing(self, bench, redis, sandbox, lane, journal):
+        wait_in_queue(lane, 5)
+        picker, before = bench.full(), versions()
+        self.forget(redis, sandbox)
+        assert pipeline.send_batch(500, picker=picker, sender=None, journal=journal) == 0
+        assert picker.behind
+        assert versions() == before
+
+    def test_claims_nothing_either_when_it_forgot_an_opt_out(self, bench, redis, sandbox, lane):
+        wait_in_queue(lane, 5)
+        picker = bench.full()
+        mark = rates.Mark(attempt_id=0, opt_out_id=10**9)
+        rates.confirm_database(redis, str(sandbox.identity), mark)
+        assert granted(picker) == {}
+
+    def test_goes_on_when_a_person_has_confirmed_it(self, bench, redis, sandbox, lane, capsys):
+        wait_in_queue(lane, 5)
+        bench.full()
+        self.forget(redis, sandbox)
+        assert granted(bench.picker()) == {}
+        call_command("confirm_database", "--yes")
+        assert "Confirmed" in capsys.readouterr().out
+        assert rows_granted(bench.picker()) == 5
+
+    def test_is_not_confirmed_by_another_answer_than_yes(
+        self, bench, redis, sandbox, lane, monkeypatch
+    ):
+        wait_in_queue(lane, 5)
+        bench.full()
+        self.forget(redis, sandbox)
+        monkeypatch.setattr("builtins.input", lambda _: "y")
+        with pytest.raises(Exception, match="Nothing was changed"):
+            call_command("confirm_database")
+        assert granted(bench.picker()) == {}
+
+
+class TestAnotherCluster:
+    def test_sends_nothing(self, sandbox, lane, settings, tmp_path):
+        settings.JOURNAL_DIR = tmp_path / "journal"
+        wait_in_queue(lane, 5)
+        Installation.objects.update(system_identifier="another")
+        assert worker.send_for(60.0) == 0
+        assert not settings.JOURNAL_DIR.exists()
+        assert Due.objects.count() == 5
+
+    def test_is_known_again_when_a_person_has_confirmed_it(self, sandbox):
+        Installation.objects.update(system_identifier="another")
+        assert not worker.knows_database(Installation.objects.get())
+        call_command("confirm_database", "--yes")
+        assert worker.knows_database(Installation.objects.get())
+        assert Installation.objects.get().system_identifier == worker.system_identifier()
+
+    def test_is_not_asked_about_before_the_first_confirmation(self, sandbox):
+        assert worker.knows_database(sandbox)
+
+
+class TestWithoutRedis:
+    def test_nothing_is_claimed_and_nothing_is_lost(self, bench, lane, journal):
+        wait_in_queue(lane, 5)
+        before, picker = versions(), bench.picker(rates.connect(NOWHERE))
+        assert pipeline.send_batch(500, picker=picker, sender=None, journal=journal) == 0
+        assert versions() == before
+
+    def test_debts_are_kept_for_when_it_is_back(self, bench, sandbox):
+        slow = make_number(segments_per_second=1.0)
+        wait_in_queue(slow, 500)
+        picker = bench.full()
+        assert rows_granted(picker) == 1
+        picker.spent([(7, slow.pk, 50)])
+        redis, picker._redis = picker._redis, rates.connect(NOWHERE)
+        assert granted(picker) == {}
+        picker._redis = redis
+        bench.wait(20)
+        assert granted(picker) == {}
+
+    def test_it_begins_slowly_after_a_flush(self, bench, redis, lane):
+        wait_in_queue(lane, 500)
+        bench.full()
+        for key in redis.scan_iter(f"sendonce:{{{bench.identity}}}:*"):
+            redis.delete(key)
+        picker = bench.picker()
+        assert granted(picker) == {}
+        bench.wait(1)
+        assert 90 <= rows_granted(picker) <= 100
+
+
+def test_the_mark_is_the_highest_of_what_is_committed(sandbox):
+    assert picking.read_mark() == rates.Mark(attempt_id=0, opt_out_id=0)
+    assert clock.now() >= NOON
