@@ -25,6 +25,7 @@ from django.db import connection
 from rich.console import Console
 
 from brands import clock
+from campaigns.models import Slot
 from config import demo_processes as processes
 from config import demo_stage as stage
 from config import demo_summary as summary
@@ -112,10 +113,12 @@ class Demo:
             processes.start_workers(children, self.options.workers)
             killer = Killer.of(self.options)
             while True:
-                with self.phases.timed("sending"):
-                    self._run(children, killer)
-                self._judge(killer.killed)
-                self._wait_for_next_slot(children)
+                if Slot.objects.filter(state=Slot.State.OPEN).exists():
+                    with self.phases.timed("sending"):
+                        self._run(children, killer)
+                    self._judge(killer.killed)
+                    self._wait(children)
+                self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
 
     @property
     def _simulator(self) -> str:
@@ -217,7 +220,7 @@ class Demo:
         children.start(
             "web",
             *(python, "-m", "granian", "--interface", "wsgi", "--host", HOST),
-            *("--port", str(self.web_port), "--blocking-threads", "4", "--no-log-access"),
+            *("--port", str(self.web_port), "--blocking-threads", "4", "--no-access-log"),
             *("--working-dir", str(settings.BASE_DIR), "config.wsgi:application"),
             serves=True,
         )
@@ -226,13 +229,12 @@ class Demo:
         self.told.say(f"The web is up: http://{HOST}:{self.web_port}/admin/")
         self.told.say(f"Log in as {ADMIN} with the password {password}")
 
-    def _wait_for_next_slot(self, children: Children) -> None:
+    def _wait(self, children: Children) -> None:
         self.told.say(f"The next slots open in {NEXT_SLOT_SECONDS:.0f} s. Ctrl-C ends the demo.")
         until = time.monotonic() + NEXT_SLOT_SECONDS
         while time.monotonic() < until:
             children.tend()
             time.sleep(0.5)
-        self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
 
 
 def run(options: Options, *, check: bool, console: Console) -> bool:

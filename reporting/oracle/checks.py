@@ -17,8 +17,9 @@ from django.db import DatabaseError, connection, transaction
 SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 QUERY_CANCELLED = "57014"
 CONNECTION_LOST = ("08", "57P")
-TIMEOUTS = """
-SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', '5s', true)
+SETTINGS = """
+SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', '5s', true),
+       set_config('work_mem', '64MB', true)
 """
 COUNTED = """
 WITH found AS MATERIALIZED ($query)
@@ -132,7 +133,7 @@ def begin_read_only(statement_seconds: int) -> None:
     """For the rest of the transaction nothing can be written and no statement runs for longer."""
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION READ ONLY")
-        cursor.execute(TIMEOUTS, [f"{statement_seconds}s"])
+        cursor.execute(SETTINGS, [f"{statement_seconds}s"])
 
 
 def _ask(probe: Probe, scope: Scope) -> Found:

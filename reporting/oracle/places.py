@@ -59,12 +59,16 @@ def zip_table() -> ZipTable:
     return ZipTable(Path(settings.BASE_DIR) / "compliance" / "data" / "zip_zones.csv")
 
 
-@lru_cache(maxsize=200_000)
 def zones_of(phone: str, zip_code: str, state: str) -> tuple[ZoneInfo, ...]:
     """Every zone the person may be in; of a North American nobody knows where, all fifty states'.
 
     Empty for a number abroad of which nobody knows the zone. Raises CannotCheck.
     """
+    return _zones_of(phone[:5] if phone.startswith("+1") else phone, zip_code, state)
+
+
+@lru_cache(maxsize=200_000)
+def _zones_of(phone: str, zip_code: str, state: str) -> tuple[ZoneInfo, ...]:
     table = zip_table()
     names = zones_of_phone(phone) | table.of_zip(zip_code) | table.of_state.get(state, set())
     if not names and phone.startswith("+1"):

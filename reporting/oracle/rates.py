@@ -8,46 +8,71 @@ between intent and write come on top.
 
 from __future__ import annotations
 
-from reporting.oracle.checks import Check, Probe, sql
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
-TOO_FAST = """
-    WITH hits AS (
-        SELECT w.$column AS id, l.segments_per_second AS rate, w.real_at, w.segments, w.is_reply
-        FROM oracle_wire w JOIN $table l ON l.id = w.$column
-        WHERE l.segments_per_second IS NOT NULL AND $counts
-    ), loads AS (
-        SELECT *, sum(segments) OVER second AS in_1, sum(segments) OVER ten AS in_10,
-               sum(segments) OVER minute AS in_60
-        FROM hits
-        WINDOW lane AS (PARTITION BY id ORDER BY real_at),
-               second AS (lane RANGE interval '0.999999 seconds' PRECEDING),
-               ten AS (lane RANGE interval '9.999999 seconds' PRECEDING),
-               minute AS (lane RANGE interval '59.999999 seconds' PRECEDING)
-    ), most AS (
-        SELECT id, rate, max(in_1) AS in_1, max(in_10) AS in_10, max(in_60) AS in_60,
-               coalesce(max(segments) FILTER (WHERE NOT is_reply), 1) AS largest,
-               coalesce(max(segments) FILTER (WHERE is_reply), 0) AS reply
-        FROM loads GROUP BY id, rate
-    ), judged AS (
-        SELECT id, span, load, rate * (span + late)
-               + greatest(2 * rate + largest - 1, 2 * largest) + reply AS allowed
-        FROM most CROSS JOIN LATERAL (
-            VALUES (1, 0, in_1), (10, 2, in_10), (60, 2, in_60)) AS v (span, late, load)
-    )
-    SELECT id AS $label, span AS seconds, load AS segments, round(allowed::numeric, 1) AS allowed
-    FROM judged WHERE load > allowed + 0.000001
+from django.db import connection
+
+from reporting.oracle.checks import Check, Found, Ids, Probe, Scope, compose, some
+
+SPANS = ((1, 0), (10, 2), (60, 2))  # seconds, and the seconds that come on top
+CHUNK = 20_000
+
+Hit = tuple[float, int, bool]  # real time in seconds, segments, is it a reply
+
+HITS = """
+    SELECT w.$column, l.segments_per_second, extract(epoch FROM w.real_at)::float8, w.segments,
+           w.is_reply
+    FROM oracle_wire w JOIN $table l ON l.id = w.$column
+    WHERE l.segments_per_second IS NOT NULL AND $counts
+    ORDER BY w.$column, w.real_at
 """
 
 
 def too_fast(label: str, table: str, counts: str = "true") -> Probe:
-    return sql(
-        f"more segments than the {label}'s limit lets through",
-        TOO_FAST,
-        label=label,
-        column=f"{label}_id",
-        table=table,
-        counts=counts,
-    )
+    query = compose(HITS, column=f"{label}_id", table=table, counts=counts)
+
+    def probe(scope: Scope) -> Found:
+        problems = (
+            {label: key, **problem}
+            for (key, rate), rows in groupby(_rows(query), key=itemgetter(0, 1))
+            for problem in overruns(rate, [(at, size, reply) for _, _, at, size, reply in rows])
+        )
+        return some(f"more segments than the {label}'s limit lets through", problems, scope)
+
+    return probe
+
+
+def overruns(rate: float, hits: Sequence[Hit]) -> Iterator[Ids]:
+    """The spans in which more arrived than the rate (segments/s) allows; hits are in order."""
+    largest = max((size for _, size, is_reply in hits if not is_reply), default=1)
+    reply = max((size for _, size, is_reply in hits if is_reply), default=0)
+    burst = max(2 * rate + largest - 1, 2 * largest) + reply
+    for span, late in SPANS:
+        most, allowed = most_within(span, hits), rate * (span + late) + burst
+        if most > allowed + 1e-6:
+            yield {"seconds": span, "segments": most, "allowed": round(allowed)}
+
+
+def most_within(span: float, hits: Sequence[Hit]) -> int:
+    """The most segments in any stretch of less than `span` seconds."""
+    first = inside = most = 0
+    for at, size, _ in hits:
+        inside += size
+        while at - hits[first][0] >= span:
+            inside -= hits[first][1]
+            first += 1
+        most = max(most, inside)
+    return most
+
+
+def _rows(query: str) -> Iterator[tuple[Any, ...]]:
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(query)
+        while rows := cursor.fetchmany(CHUNK):
+            yield from rows
 
 
 O8 = Check(

@@ -111,7 +111,7 @@ def test_a_malformed_row_costs_itself_only(line, code):
 
 def test_a_quote_never_closed_does_not_pair_with_one_far_below():
     between = b"".join(b"%d,a,x\n" % n for n in range(3 * LINES_OF_A_ROW))
-    found = read(b'1,"a,x\n' + between + b'2,b","y\n')
+    found = read(b'1,"a,x\n' + between + b'2,b",y\n')
     assert found[0] == (2, "bad_quotes")
     assert len(found) == 3 * LINES_OF_A_ROW + 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -143,3 +144,29 @@ def outcome_of(talk: Talk, **limits: float) -> base.Outcome:
     outcomes, _ = run(outcomes_of(talk, **limits))
     (outcome,) = outcomes
     return outcome
+
+
+def filling(address: tuple[str, int]) -> socket.socket:
+    """A connection that takes a place in the server's queue, or waits for one."""
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(address)
+    return client
+
+
+async def sent_to(access, *, adapter=None, write_by=None, **limits):
+    async with Transport(**limits) as transport:
+        results = await transport.send(adapter or Twilio(), [a_send()], access, write_by=write_by)
+    return results["r1"]
+
+
+async def sent_over_tls(talk: Talk, **limits: float) -> base.Outcome:
+    async with Peer(talk).running() as peer:
+        access = an_access(0, base_url=f"https://127.0.0.1:{peer.port}")
+        return await sent_to(access, **limits)
+
+
+async def sent_through(adapter: Any) -> dict[str, base.Outcome]:
+    """The outcomes of a send through this adapter to a provider that takes it."""
+    async with Peer(always(taken(a_send()))).running() as peer, Transport() as transport:
+        return await transport.send(adapter, [a_send()], an_access(peer.port))

@@ -92,6 +92,13 @@ class TestCredentials:
         page = change(staff, account, **{"twilio-auth_token": "other"})
         assert "This is needed for the account." in page.text
 
+    def test_may_wait_while_something_else_is_changed(self, staff):
+        account = make_account()
+        ProviderAccount.objects.update(sealed_credentials=b"not ours")
+        change(staff, account, name="Renamed")
+        account.refresh_from_db()
+        assert (account.name, bytes(account.sealed_credentials)) == ("Renamed", b"not ours")
+
 
 class TestAnAccount:
     def test_is_simulated_in_a_sandbox(self, staff):

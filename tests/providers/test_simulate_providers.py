@@ -16,8 +16,8 @@ from django.core.management import CommandError, call_command
 
 from providers.simulator_ledger import read_ledger
 from providers.transport import Transport
+from tests.providers.benches import Bench
 from tests.providers.peers import run
-from tests.providers.test_simulator import Bench
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-W", "error::ResourceWarning", "manage.py", "simulate_providers"]
@@ -48,7 +48,7 @@ def port_of(process):
 
 
 async def sent_to(port, **changes):
-    async with Transport(request_seconds=1) as transport:
+    async with Transport(request_seconds=3) as transport:
         return await Bench(port, None, transport).send(**changes)
 
 

@@ -30,9 +30,13 @@ from tests.providers.peers import (
     always,
     an_access,
     answer,
+    filling,
     outcome_of,
     outcomes_of,
     run,
+    sent_over_tls,
+    sent_through,
+    sent_to,
     taken,
 )
 
@@ -390,31 +394,6 @@ def a_look_up():
         text="hi",
         intended_at=datetime(2026, 11, 21, tzinfo=UTC),
     )
-
-
-def filling(address):
-    """A connection that takes a place in the server's queue, or waits for one."""
-    client = socket.socket()
-    client.setblocking(False)
-    client.connect_ex(address)
-    return client
-
-
-async def sent_to(access, *, adapter=None, write_by=None, **limits):
-    async with Transport(**limits) as transport:
-        results = await transport.send(adapter or Twilio(), [a_send()], access, write_by=write_by)
-    return results["r1"]
-
-
-async def sent_over_tls(talk, **limits):
-    async with Peer(talk).running() as peer:
-        access = an_access(0, base_url=f"https://127.0.0.1:{peer.port}")
-        return await sent_to(access, **limits)
-
-
-async def sent_through(adapter):
-    async with Peer(always(TAKEN)).running() as peer, Transport() as transport:
-        return await transport.send(adapter, [a_send()], an_access(peer.port))
 
 
 async def looked_up_twice(talk):

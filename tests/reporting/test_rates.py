@@ -9,13 +9,29 @@ import pytest
 from brands.models import Brand
 from delivery.models import Inbound
 from providers.models import ProviderAccount, SenderNumber
+from reporting.oracle.rates import most_within, overruns
 from tests.reporting.world import NOON, World
 
-pytestmark = pytest.mark.django_db
+
+@pytest.mark.parametrize(
+    ("span", "most"),
+    [
+        pytest.param(1, 3, id="a stretch is open at its end"),
+        pytest.param(1.01, 6, id="and holds both ends when it is longer"),
+        pytest.param(100, 10, id="everything"),
+    ],
+)
+def test_the_most_within_a_stretch(span, most):
+    hits = [(0.0, 1, False), (0.5, 2, False), (1.0, 3, True), (9.0, 4, False)]
+    assert most_within(span, hits) == most
+
+
+def test_without_hits_nothing_is_too_fast():
+    assert list(overruns(1.0, [])) == []
 
 
 @pytest.fixture
-def world() -> World:
+def world(db) -> World:
     world = World()
     world.requests.clear()
     return world

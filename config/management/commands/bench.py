@@ -1,0 +1,77 @@
+"""Benchmarks: `manage.py bench delivery --messages 50000`, on a database of their own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from redis.exceptions import RedisError
+
+from config import bench, bench_run, bench_stage
+from config.demo_processes import Broken
+from config.management.commands.demo import whole
+
+MAX_LATENCY_MS = 10_000
+
+
+class Command(BaseCommand):
+    help = "Measure how fast messages are sent, on a database of its own, for ten minutes at most."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("what", choices=["delivery"])
+        parser.add_argument(
+            "--messages",
+            type=whole(100, bench_stage.most_people()),
+            default=50_000,
+            metavar="N",
+            help="as many people get one message each; 1 of 100 has opted out (%(default)s)",
+        )
+        parser.add_argument("--workers", type=whole(1, 32), default=3, metavar="N")
+        parser.add_argument(
+            "--latency-ms",
+            type=whole(0, MAX_LATENCY_MS),
+            default=50,
+            metavar="MS",
+            help="how long the provider takes to answer (%(default)s)",
+        )
+        parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
+        parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            code = inside(options) if options["inside"] else outside(options)
+        except (bench.NoGround, bench_run.TookTooLong, Broken) as error:
+            raise CommandError(str(error)) from error
+        except RedisError as error:
+            raise CommandError(f"Redis cannot be used: {error}") from error
+        except OSError as error:
+            raise CommandError(f"{error.filename} cannot be written: {error.strerror}.") from error
+        if code:
+            sys.exit(code)
+
+
+def outside(options: dict[str, Any]) -> int:
+    arguments = [options["what"]]
+    for name in ("messages", "workers", "latency_ms"):
+        arguments += [f"--{name.replace('_', '-')}", str(options[name])]
+    if options["json"]:
+        options["json"].touch()
+        arguments += ["--json", str(options["json"].resolve())]
+    return bench.run_apart(arguments)
+
+
+def inside(options: dict[str, Any]) -> int:
+    chosen = bench_run.Options(
+        messages=options["messages"],
+        workers=options["workers"],
+        latency_ms=options["latency_ms"],
+    )
+    found = bench_run.measure(chosen, options["inside"])
+    for line in bench_run.lines(found):
+        bench.say(line)
+    if options["json"]:
+        bench_run.write_json(found, options["json"])
+    return 0 if bench_run.is_well(found) else 1

@@ -1,0 +1,125 @@
+"""What runs in the child processes of these tests: the real worker, with something in it wrapped.
+
+The product has no switch for any of this. A trick takes the place of a named function of ours
+before the slice begins, and sends its own process a signal when the walk comes by.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import resource
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.db import connection
+
+import tests.faults.preload  # noqa: F401 - before anything that has models
+from brands import clock
+from delivery import shifting, worker
+
+
+class Trick(Protocol):
+    def play(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Where a child finds its servers and its journals, and what befalls it."""
+
+    database: Mapping[str, Any]
+    redis_url: str
+    journals: Path
+    log: Path
+    seconds: float = 60.0
+    tricks: tuple[Trick, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Struck:
+    """A signal at the `nth` time that `target` ("module:name", "module:Class.name") is reached.
+
+    `at` is before or after the call; one that returned an empty list is not counted, nor is one
+    before the first of `armed_by`, nor one whose first argument is about another message.
+    """
+
+    target: str
+    at: str
+    nth: int = 1
+    armed_by: str = ""
+    message_id: int | None = None
+    signal: int = signal.SIGKILL
+
+    def play(self) -> None:
+        armed, seen = threading.Event(), itertools.count(1)
+
+        def strike(argument: Any = None) -> None:
+            about = self.message_id in (None, getattr(argument, "message_id", None))
+            if armed.is_set() and about and next(seen) == self.nth:
+                os.kill(os.getpid(), self.signal)
+
+        if self.armed_by:
+            wrap(self.armed_by, "after", lambda *_: armed.set())
+        else:
+            armed.set()
+        wrap(self.target, self.at, strike)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullDisk:
+    """No file of this process grows beyond so many bytes: the write that would is cut, or fails."""
+
+    size: int
+
+    def play(self) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
+
+
+def wrap(target: str, at: str, then: Callable[..., None]) -> None:
+    module, _, path = target.partition(":")
+    *owners, name = path.split(".")
+    owner: Any = importlib.import_module(module)
+    for part in owners:
+        owner = getattr(owner, part)
+    original = getattr(owner, name)
+
+    def wrapper(*arguments: Any, **named: Any) -> Any:
+        if at == "before":
+            then(*arguments[:1])
+        result = original(*arguments, **named)
+        if at == "after" and result != []:
+            then(*arguments[:1])
+        return result
+
+    setattr(owner, name, wrapper)
+
+
+def send(setup: Setup) -> None:
+    """A slice of sending; SIGTERM ends it as it ends the slice of an RQ worker."""
+    begin(setup)
+    signal.signal(signal.SIGTERM, lambda *_: worker.stopping.set())
+    for trick in setup.tricks:
+        trick.play()
+    worker.send_for(setup.seconds)
+
+
+def shift(setup: Setup) -> None:
+    """Move the sandbox's clock an hour ahead, as the command does."""
+    begin(setup)
+    shifting.shift_to(clock.now() + timedelta(hours=1))
+
+
+def begin(setup: Setup) -> None:
+    log = os.open(setup.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    connection.settings_dict.update(setup.database)
+    settings.REDIS_URL, settings.JOURNAL_DIR = setup.redis_url, setup.journals
