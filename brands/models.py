@@ -43,7 +43,7 @@ class Installation(models.Model):
 
 
 class ClockShift(models.Model):
-    """One step of a sandbox's clock. The sum of `seconds` is what the clock is ahead of real time."""
+    """One step of a sandbox's clock; the sum of `seconds` is its lead over real time."""
 
     seconds = models.PositiveBigIntegerField()
     real_at = models.DateTimeField(help_text="The real time at which the step was made.")

@@ -36,8 +36,8 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
     """
 
     def value(match: re.Match[str]) -> str:
-        found = values.get(match[1]) or match[2]
-        if found is None or (not found and match[2] is None):
+        found = values.get(match[1], "").strip() or match[2]
+        if found is None:
             raise MissingValue(match[1])
         return found
 

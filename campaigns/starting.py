@@ -5,6 +5,8 @@ It plans nothing; the planner finds open slots by itself.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django.db import transaction
 from django.db.models import TextField
 from django.db.models.functions import Cast, Length
@@ -55,6 +57,9 @@ def _version_of(campaign: Campaign) -> TemplateVersion:
         raise CannotStart(f"Template: {error}") from error
     if "{link" in version.text and not campaign.destination:
         raise CannotStart("Destination: the template has a {link}; say where it leads.")
+    host = urlsplit(campaign.destination).hostname
+    if host and host not in campaign.brand.link_hosts:
+        raise CannotStart(f"Destination: {host} is not among the brand's link hosts; add it there.")
     return version
 
 

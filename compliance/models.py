@@ -37,8 +37,8 @@ class Person(models.Model):
     words, local slot date or null]; it is read and written only under this row's lock.
     """
 
-    phone = models.CharField(max_length=16, null=True, blank=True, unique=True)  # noqa: DJ001
-    email = models.CharField(max_length=254, null=True, blank=True, unique=True)  # noqa: DJ001
+    phone = models.CharField(max_length=16, null=True, blank=True, unique=True)
+    email = models.CharField(max_length=254, null=True, blank=True, unique=True)
     opted_out_at = models.DateTimeField(null=True, blank=True)
     opt_out_event_id = models.BigIntegerField(null=True, blank=True, editable=False)
     held_at = models.DateTimeField(null=True, blank=True)

@@ -121,6 +121,7 @@ def make_brand(number: int, people: int) -> Brand:
         daily_cap=10 * people,
         segments_per_second=RATE / BRANDS,
         short_domain=f"go{number}.example.com",
+        link_hosts=["jobs.example.com"],
     )
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import sentry_sdk
+from django.core.exceptions import ImproperlyConfigured
 
-from compliance.places import use_pinned_zones
+from compliance.places import ZonesMissing, use_pinned_zones
 from config import env
 from config.logs import logging_configuration, scrub_event
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = env.folder("VAR_DIR", BASE_DIR / "var")
 
-use_pinned_zones()
+try:
+    use_pinned_zones()
+except ZonesMissing as error:
+    raise ImproperlyConfigured(str(error)) from error
 
 # --- who we are -------------------------------------------------------------------------------
 DEBUG = env.flag("DEBUG", False)

@@ -48,8 +48,12 @@ BAD_QUOTES = Problem("bad_quotes", "", "The quotation marks of this row do not p
 LINE_TOO_LONG = Problem("too_long", "", f"This line is longer than {LONGEST_LINE:,} bytes.")
 
 
-def check_encoding(file: BinaryIO) -> None:
-    """Read a seekable file to its end and back, so that nothing of a bad one is taken in."""
+def check_encoding(file: BinaryIO) -> int:
+    """Read a seekable file to its end and back, so that nothing of a bad one is taken in.
+
+    Returns how many bytes there are.
+    """
+    begin = file.tell()
     decoder = codecs.getincrementaldecoder("utf-8")()
     line = 1
     while block := file.read(_BLOCK):
@@ -60,7 +64,9 @@ def check_encoding(file: BinaryIO) -> None:
         line += block.count(b"\n")
     if decoder.getstate()[0]:
         raise _not_utf8(line)
-    file.seek(0)
+    size = file.tell() - begin
+    file.seek(begin)
+    return size
 
 
 def _not_utf8(line: int) -> BadFile:

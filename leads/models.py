@@ -97,7 +97,7 @@ class ListEntry(models.Model):
 
 
 class Import(models.Model):
-    """One file taken in, with its counts. Rows are committed in chunks; `rows_read` says how far."""
+    """One file taken in, with its counts. Rows commit in chunks; `rows_read` says how far."""
 
     class State(models.TextChoices):
         RUNNING = "running", "Running"
@@ -117,7 +117,7 @@ class Import(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
 
-class ImportError(models.Model):  # noqa: A001
+class ImportError(models.Model):
     """A row of a file that was not taken, with its line, its reason and what stood there."""
 
     taken_in = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="errors")

@@ -28,7 +28,9 @@ class ProviderAccount(models.Model):
 
     name = models.CharField(max_length=80, unique=True)
     kind = models.CharField(max_length=20, choices=adapter_choices)
-    base_url = models.URLField(help_text="https://… of the provider; no path.")
+    base_url = models.URLField(
+        blank=True, help_text="https://… of the provider; no path. Empty: its usual one."
+    )
     sealed_credentials = models.BinaryField(default=b"", editable=False)
     is_simulated = models.BooleanField(
         default=False, help_text="A sandbox has simulated accounts only; others have none."

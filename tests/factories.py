@@ -50,6 +50,7 @@ def make_brand(**fields: object) -> Brand:
         "closes": time(21),
         "sunday_opens": time(8),
         "short_domain": f"go{n}.example.com",
+        "link_hosts": ["jobs.example.com"],
         **fields,
     }
     return Brand.objects.create(**fields)

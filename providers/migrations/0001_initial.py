@@ -1,7 +1,8 @@
 import django.core.validators
 import django.db.models.deletion
-import providers.registry
 from django.db import migrations, models
+
+import providers.registry
 
 
 class Migration(migrations.Migration):
@@ -26,7 +27,13 @@ class Migration(migrations.Migration):
                     "kind",
                     models.CharField(choices=providers.registry.adapter_choices, max_length=20),
                 ),
-                ("base_url", models.URLField(help_text="https://… of the provider; no path.")),
+                (
+                    "base_url",
+                    models.URLField(
+                        blank=True,
+                        help_text="https://… of the provider; no path. Empty: its usual one.",
+                    ),
+                ),
                 ("sealed_credentials", models.BinaryField(default=b"")),
                 (
                     "is_simulated",

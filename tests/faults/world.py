@@ -23,7 +23,7 @@ from django.db import connection
 
 from brands import clock
 from brands.models import Installation
-from delivery import settling
+from delivery import journal, settling
 from delivery.models import Attempt, Due, Message
 from delivery.states import Status
 from providers.models import ProviderAccount, SenderNumber
@@ -118,7 +118,7 @@ class World:
         return self.folder / "journal"
 
     def fill(
-        self, people: int = 60, *, twice: int = 5, in_flight: int = 8, rate: float = 2000.0
+        self, people: int = 60, *, twice: int = 4, in_flight: int = 8, rate: float = 2000.0
     ) -> None:
         """`rate`: segments a second of each of two numbers; a message is one segment."""
         pass_over_magic_numbers(people)
@@ -135,12 +135,16 @@ class World:
 
     # --- what happened --------------------------------------------------------------------------
 
+    @property
+    def sid(self) -> str:
+        """The account's name at the provider."""
+        return self.account.access().secrets["account_sid"]
+
     def ledger(self) -> list[LedgerEntry]:
-        sid = self.account.access().secrets["account_sid"]
         if not self.simulator.ledger.exists():
             return []
         entries = read_ledger(self.simulator.ledger)
-        return [entry for entry in entries if entry.submission.account == sid]
+        return [entry for entry in entries if entry.submission.account == self.sid]
 
     def received(self) -> int:
         return len(self.ledger())
@@ -179,6 +183,11 @@ class World:
         )
         self.children.append(Child(setup, does))
         return self.children[-1]
+
+    def on_the_wire(self) -> int:
+        """How many requests the journals leave open, of workers dead or alive."""
+        pasts = [journal.read(path) for path in self.journals.glob("*.journal")]
+        return sum(len(past.unanswered) for past in pasts)
 
     def settle(self) -> int:
         """What the reaper does for a worker that is gone."""

@@ -76,7 +76,10 @@ def test_cells_are_split_as_csv_says():
 
 
 def test_lines_are_those_of_the_file_also_after_quoted_newlines():
-    assert read(b'1,"a\nb\r\nc",x\n\n2,b,y\n') == [(2, ["1", "a\nb\r\nc", "x"]), (6, ["2", "b", "y"])]
+    assert read(b'1,"a\nb\r\nc",x\n\n2,b,y\n') == [
+        (2, ["1", "a\nb\r\nc", "x"]),
+        (6, ["2", "b", "y"]),
+    ]
 
 
 def test_the_last_line_needs_no_end():
@@ -155,7 +158,7 @@ def test_a_file_that_is_not_utf8_is_refused_with_its_line(blob):
 def test_a_letter_across_two_blocks_is_no_fault(monkeypatch):
     monkeypatch.setattr("leads.csvfile._BLOCK", 2)
     file = io.BytesIO("aéé\nüb".encode())
-    check_encoding(file)
+    assert check_encoding(file) == 8
     assert file.tell() == 0
 
 

@@ -55,7 +55,7 @@ class Command(BaseCommand):
     def _import(self, options: dict[str, Any]) -> None:
         brand = find_brand(options["brand"])
         with opened(options["file"]) as file, stop_on_signals() as is_stopped:
-            size = size_of(file)
+            size = check_encoding(file) if file.seekable() else None
             rows = Rows(file)
             lead_list = find_list(brand, options["list"])
             began = time.monotonic()
@@ -120,14 +120,6 @@ def opened(name: str) -> Iterator[BinaryIO]:
         raise CommandError(f"{name} cannot be read: {error.strerror}.") from error
     with file:
         yield file
-
-
-def size_of(file: BinaryIO) -> int | None:
-    """The size in bytes, after a look whether all of it is UTF-8; None for a stream."""
-    if not file.seekable():
-        return None
-    check_encoding(file)
-    return Path(file.name).stat().st_size if isinstance(file.name, str) else None
 
 
 @contextlib.contextmanager

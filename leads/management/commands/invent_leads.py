@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from argparse import ArgumentTypeError
@@ -55,8 +56,8 @@ class Command(BaseCommand):
             write(lines, options["out"])
         except CannotInvent as error:
             raise CommandError(str(error)) from error
-        except BrokenPipeError:  # the reader has seen enough
-            sys.stderr.close()
+        except BrokenPipeError:  # the reader has seen enough; nothing is left to be flushed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             name = options["out"]
             raise CommandError(f"{name} cannot be written: {error.strerror}.") from error
