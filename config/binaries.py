@@ -11,12 +11,12 @@ import importlib.metadata
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,17 @@ def others_can_enter(folder: Path) -> bool:
 
 
 def postgres_folder(var: Path) -> Path:
-    """`var/postgres`, or a folder in /var/tmp where Postgres' own account cannot enter `var`."""
-    if os.geteuid() != 0:
-        return var / "postgres"
-    var.chmod(0o711)
-    if others_can_enter(var):
-        return var / "postgres"
-    return PUBLIC / f"sendonce-{sha256(os.fsencode(var.resolve())).hexdigest()[:12]}"
+    """`var/postgres`, which is a link into /var/tmp where Postgres' own account cannot enter `var`.
+
+    The name there is drawn by lot, so that a new checkout never finds the data of a removed one.
+    """
+    place = var / "postgres"
+    if os.geteuid() == 0:
+        var.chmod(0o711)
+        if not others_can_enter(var):
+            with contextlib.suppress(FileExistsError):
+                place.symlink_to(PUBLIC / f"sendonce-{secrets.token_hex(8)}")
+    return place.readlink() if place.is_symlink() else place
 
 
 def wheel_folder(package: str) -> Path:

@@ -21,6 +21,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
+from rq.job import Job
 
 from brands import clock
 from brands.models import Brand, Installation
@@ -175,8 +176,8 @@ def forget_in_redis(identity: str) -> None:
         queue = django_rq.get_queue(name)
         queue.delete(delete_jobs=True)
         for registry in (queue.started_job_registry, queue.failed_job_registry):
-            for job_id in registry.get_job_ids(cleanup=False):
-                registry.remove(job_id, delete_job=True)
+            jobs = [Job.key_for(job_id) for job_id in registry.get_job_ids(cleanup=False)]
+            queue.connection.delete(registry.key, *jobs)  # of workers that were killed
     scheduler = make_scheduler(1)
     for job in list(scheduler.get_jobs()):
         if job.func_name.startswith("delivery.tasks."):

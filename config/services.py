@@ -181,7 +181,8 @@ def reset(*, sure: bool) -> int:
     stop()
     doomed = {path for path in services.folder.iterdir() if path != services.run} | {data}
     for path in doomed:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        is_folder = path.is_dir() and not path.is_symlink()
+        shutil.rmtree(path) if is_folder else path.unlink(missing_ok=True)
     say("Removed.")
     return 0
 

@@ -278,7 +278,7 @@ def _row_again(
     ) = row
     assert isinstance(outcome, NotSent)  # noqa: S101 - the caller's choice
     reason, wait = _reason_and_wait(outcome, tries)
-    if barred and (other := routing.choose_again(lanes, *barred)) is not None:
+    if outcome.fault and barred and (other := routing.choose_again(lanes, *barred)) is not None:
         lane_id, wait = other, 0.0
     return Claimed(
         message_id=message_id,

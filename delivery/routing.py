@@ -17,6 +17,7 @@ from django.db import transaction
 
 from brands import clock
 from delivery import sql
+from delivery.states import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +61,21 @@ WHERE d.lane_id = %s AND s.route_id = %s AND d.expires_at > %s
 ORDER BY d.not_before LIMIT %s FOR UPDATE OF d SKIP LOCKED
 """
 
+# What waited for its number alone need wait no longer; the rest keeps its time and its reason.
 MOVE = """
-UPDATE delivery_due d SET lane_id = v.lane_id, not_before = least(d.not_before, %s), reason = ''
+UPDATE delivery_due d SET lane_id = v.lane_id,
+       not_before = CASE WHEN d.reason = ANY(%s::text[]) THEN least(d.not_before, %s)
+                         ELSE d.not_before END,
+       reason = CASE WHEN d.reason = ANY(%s::text[]) THEN '' ELSE d.reason END
 FROM unnest(%s::bigint[], %s::bigint[]) AS v (message_id, lane_id)
 WHERE d.message_id = v.message_id
 """
+OF_THE_LANE = [
+    Reason.LANE_PAUSED.value,
+    Reason.ACCOUNT_FAULT.value,
+    Reason.THROTTLED.value,
+    Reason.NOT_CONNECTED.value,
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +157,7 @@ def _move(lane_id: int, route_id: int, lanes: Sequence[Lane], now: datetime) -> 
         rows = sql.rows(ROWS_TO_MOVE, lane_id, route_id, now, max(most, 1))
         to = _spread([message_id for (message_id,) in rows], lanes, lane_id)
         if to:
-            sql.count(MOVE, now, list(to), list(to.values()))
+            sql.count(MOVE, OF_THE_LANE, now, OF_THE_LANE, list(to), list(to.values()))
     logger.info("rows moved off a resting lane", extra={"lane_id": lane_id, "rows": len(to)})
     return len(to)
 

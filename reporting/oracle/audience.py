@@ -31,15 +31,13 @@ ENTRIES = """
 # Entries come and go after a slot was planned, so each side is held against what can still be seen:
 # who was considered and has no message must be counted, and no more may be than have no message.
 SUMS = """
-    SELECT slot_id, suppressed,
-           count(*) FILTER (WHERE is_considered AND message_id IS NULL AND is_active) AS left_out,
-           count(*) FILTER (WHERE message_id IS NULL) AS without_message
-    FROM ($entries) entries
-    JOIN LATERAL (
-        SELECT coalesce(sum(value::bigint), 0)::bigint AS suppressed
-        FROM campaigns_slot s, jsonb_each_text(s.suppressed) WHERE s.id = slot_id
-    ) counted ON true
-    GROUP BY slot_id, suppressed
+    SELECT counted.*, (
+        SELECT coalesce(sum(value::bigint), 0)::bigint
+        FROM campaigns_slot s, jsonb_each_text(s.suppressed) WHERE s.id = slot_id) AS suppressed
+    FROM (SELECT slot_id, count(*) FILTER (WHERE message_id IS NULL) AS without_message,
+                 count(*) FILTER (WHERE message_id IS NULL AND is_considered AND is_active)
+                     AS left_out
+          FROM ($entries) entries GROUP BY slot_id) counted
 """
 
 DOES_NOT_ADD_UP = """

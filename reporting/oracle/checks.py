@@ -90,7 +90,6 @@ def sql(says: str, query: str, /, **parts: str) -> Probe:
 
     The query may use %(now)s and %(since)s, and its $parts.
     """
-
     counted = compose(COUNTED, query=compose(query, **parts))
 
     def probe(scope: Scope) -> Found:

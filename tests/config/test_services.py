@@ -175,7 +175,17 @@ class TestStarting:
         url = services.enter(POSTGRES)["DATABASE_URL"]
         assert ask(url, "SHOW data_directory") == str(services.postgres.data)
         assert not services.postgres.data.is_relative_to(folder)
+        assert make().postgres.data == services.postgres.data
         assert str(services.postgres.data) in said[0]
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account for Postgres")
+    def test_a_new_checkout_does_not_find_a_removed_ones_data(
+        self, folder: Path, make: MakeServices
+    ) -> None:
+        folder.parent.chmod(0o700)
+        first = make().postgres.data
+        shutil.rmtree(folder)
+        assert make().postgres.data != first
 
 
 class TestSharing:

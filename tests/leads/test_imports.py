@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import threading
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -232,12 +235,10 @@ class TestTheCommand:
             assert part in words
         assert LeadList.objects.get().brand == brand
 
-    def test_reads_standard_input(self, brand, monkeypatch, capsys):
-        class Stdin:
-            buffer = io.BytesIO((HEADER + GOOD).encode())
-
-        monkeypatch.setattr("sys.stdin", Stdin)
-        self.run("-")
+    def test_reads_standard_input(self, brand, a_file, monkeypatch):
+        with Path(a_file(GOOD)).open() as stdin:
+            monkeypatch.setattr("sys.stdin", stdin)
+            self.run("-")
         assert Import.objects.get().file_name == "standard input"
         assert Lead.objects.count() == 2
 
@@ -286,6 +287,17 @@ class TestTheCommand:
         with pytest.raises(CommandError, match="database") as raised:
             self.run(a_file(GOOD))
         assert "\n" not in str(raised.value)
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_ends_after_the_chunk_in_hand_on_a_signal(self, brand, a_file, monkeypatch, number):
+        report = "leads.management.commands.import_leads.words"
+        monkeypatch.setattr("leads.management.commands.import_leads.EVERY", 0)
+        monkeypatch.setattr(report, lambda summary: os.kill(os.getpid(), number) or "")
+        before = signal.getsignal(number)
+        with pytest.raises(CommandError, match="Stopped as asked"):
+            self.run(a_file(GOOD), batch=1)
+        assert counts(Import.objects.get()) == (1, 1, 0, 0)
+        assert signal.getsignal(number) == before
 
     def test_all_rows_refused_is_no_failure(self, brand, a_file, capsys):
         self.run(a_file("800-555-0101,,Ada,2026-03-01\n"))

@@ -48,18 +48,20 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except Stopped as error:
             raise CommandError(f"{error} Importing the file again goes on safely.") from error
+        except KeyboardInterrupt as error:
+            raise CommandError("Stopped at once.") from error
         except DatabaseError as error:
             first = str(error).partition("\n")[0]
             raise CommandError(f"The database refused or went away: {first}") from error
 
     def _import(self, options: dict[str, Any]) -> None:
         brand = find_brand(options["brand"])
-        with opened(options["file"]) as file, stop_on_signals() as is_stopped:
+        with opened(options["file"]) as file:
             size = check_encoding(file) if file.seekable() else None
             rows = Rows(file)
             lead_list = find_list(brand, options["list"])
             began = time.monotonic()
-            with progress(size) as report, few_collections():
+            with progress(size) as report, stop_on_signals() as is_stopped, few_collections():
                 summary = imports.import_file(
                     rows,
                     lead_list,
@@ -111,8 +113,8 @@ def name_of(file: str) -> str:
 
 @contextlib.contextmanager
 def opened(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
+    if name == "-":  # a reader of our own: Python cannot end while a thread waits in its own one
+        yield open(sys.stdin.fileno(), "rb", buffering=BUFFER, closefd=False)  # noqa: SIM115
         return
     try:
         file = Path(name).open("rb", buffering=BUFFER)  # noqa: SIM115 - closed below
