@@ -41,7 +41,8 @@ STATEMENTS = """
 SELECT coalesce(sum(calls), 0)::bigint,
        coalesce(sum(calls) FILTER (WHERE query ~* %s), 0)::bigint
 FROM pg_stat_statements
-WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+WHERE query NOT LIKE '%% FROM ONLY %% FOR KEY SHARE OF x'  -- a foreign key's own check
+  AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 FORGET_STATEMENTS = """
 SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()))

@@ -42,6 +42,8 @@ ADMIN = "demo"
 ONE_DEMO = 0x44454D4F  # the advisory lock of whoever runs the demo on a database
 KILLS_FROM, KILLS_TO = 0.05, 0.85  # of all messages, between which workers are killed
 
+IN_FLIGHT_EACH = stage.IN_FLIGHT * len(stage.ACCOUNTS)  # requests one worker may have on the wire
+
 SENT = "SELECT count(*) FROM delivery_attempt"
 
 
@@ -67,9 +69,10 @@ class Killer:
     @classmethod
     def of(cls, options: Options) -> Killer:
         dice = random.Random(options.seed)  # noqa: S311 - chaos, not secrecy
+        begun: int = sql.one(SENT)[0]
         low, high = int(options.leads * KILLS_FROM), int(options.leads * KILLS_TO)
-        moments = sorted((dice.randint(low, high) for _ in range(options.kills)), reverse=True)
-        return cls(dice, moments)
+        moments = [begun + dice.randint(low, high) for _ in range(options.kills)]
+        return cls(dice, sorted(moments, reverse=True))
 
     def look(self, children: Children) -> None:
         if self.moments and sql.one(SENT)[0] >= self.moments[-1]:
@@ -97,7 +100,7 @@ class Demo:
             with self.phases.timed("sending"):
                 processes.start_workers(children, self.options.workers)
                 self._run(children, killer)
-            return self._judge(killer.killed)
+            return self._judge(killer.killed * IN_FLIGHT_EACH)
 
     def keep_running(self) -> None:
         """Go on with the demo that is there, or make one; until Ctrl-C."""
@@ -111,12 +114,12 @@ class Demo:
                 self._make(children)
             self._start_web(children)
             processes.start_workers(children, self.options.workers)
-            killer = Killer.of(self.options)
+            killer, before = Killer.of(self.options), summary.unexplained_unknown()
             while True:
                 if Slot.objects.filter(state=Slot.State.OPEN).exists():
                     with self.phases.timed("sending"):
                         self._run(children, killer)
-                    self._judge(killer.killed)
+                    self._judge(before + killer.killed * IN_FLIGHT_EACH)
                     self._wait(children)
                 self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
 
@@ -129,7 +132,7 @@ class Demo:
         processes.end_left_over(self.folder.run)
         environment = {
             "JOURNAL_DIR": str(self.folder.journal),
-            "PLAN_EVERY_SECONDS": "1",
+            "PLAN_EVERY_SECONDS": "2",
             "TIDY_EVERY_SECONDS": "1",
             "SEND_JOBS_QUEUED": str(2 * self.options.workers),
             "PUBLIC_BASE_URL": f"http://{HOST}:{self.web_port or WEB_PORT}",
@@ -149,6 +152,7 @@ class Demo:
     def _make(self, children: Children) -> None:
         """An empty stage, then brands, leads from their CSV files, and started campaigns."""
         options = self.options
+        self.told.say("Emptying the sandbox and setting it up")
         with self.phases.timed("setting up"):
             stage.wipe(self.folder)
             self._start_simulator(children)
@@ -184,15 +188,13 @@ class Demo:
         if course.stalls:
             self.told.say(f"The clock went on {course.stalls} times although messages waited.")
 
-    def _judge(self, kills: int) -> bool:
+    def _judge(self, most_unknown: int) -> bool:
+        """Tell the figures and whether all is well; so many may be unknown by our own doing."""
         with self.phases.timed("checking"):
             clean = self._ledger_is_clean()
         found = summary.columns()
         self.told.console.print(summary.table(found))
-        in_flight = stage.IN_FLIGHT * len(stage.ACCOUNTS)
-        verdicts = summary.verdicts(
-            found["All"], kills=kills, in_flight=in_flight, ledger_is_clean=clean
-        )
+        verdicts = summary.verdicts(found["All"], most_unknown=most_unknown, ledger_is_clean=clean)
         for verdict in verdicts:
             self.told.say(verdict.words())
         self.told.say(self.phases.words())
@@ -226,6 +228,8 @@ class Demo:
             serves=True,
         )
         children.wait_for("web", self.web_port)
+        if self.web_port != self.options.web_port:
+            self.told.say(f"Port {self.options.web_port} is taken.")
         password = give_password()
         self.told.say(f"The web is up: http://{HOST}:{self.web_port}/admin/")
         self.told.say(f"Log in as {ADMIN} with the password {password}")

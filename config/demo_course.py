@@ -16,7 +16,7 @@ from campaigns.models import Slot
 from delivery import planning, shifting, sql
 from delivery.planning import Share
 
-POLL = 0.1  # seconds
+POLL = 0.2  # seconds
 SHORT = timedelta(seconds=2)  # not worth a shift
 TOGETHER = timedelta(minutes=1)  # what is held until about the same time is waited for at once
 STALLED_AFTER = 20.0  # seconds without any progress while work is due

@@ -10,7 +10,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import OperationalError, connection, transaction
@@ -29,6 +29,7 @@ RETRIES = 5
 THROTTLE_WAIT = 5.0  # seconds
 RETRY_WAIT = 10.0  # seconds, doubled with each try
 LONGEST_WAIT = 300.0
+LONGEST_REF = 64  # characters of a provider's id
 NOT_COUNTED = frozenset({"too_late", "journal_not_written", "error_before_sending"})
 
 TIMEOUTS = """
@@ -128,7 +129,7 @@ class Settled:
     def code(self) -> str:
         found = self.outcome
         text = found.detail if isinstance(found, Unknown) else getattr(found, "code", "")
-        return str(text)[:60]
+        return "".join(filter(str.isprintable, str(text)))[:60]
 
     @property
     def error_class(self) -> str:
@@ -163,8 +164,15 @@ def record(settled: Sequence[Settled]) -> int:
     Idempotent: an attempt whose answer is known keeps it, but for an unknown that was accepted.
     Retries deadlocks and time-outs; raises OperationalError when they go on.
     """
-    ordered = sorted(settled, key=lambda item: item.attempt_id)
+    ordered = sorted(map(_storable, settled), key=lambda item: item.attempt_id)
     return retried(lambda: _record(ordered)) if ordered else 0
+
+
+def _storable(item: Settled) -> Settled:
+    """An id that cannot be stored is an answer that cannot be read: it must not stop the others."""
+    if len(item.provider_ref) <= LONGEST_REF and item.provider_ref.isprintable():
+        return item
+    return replace(item, outcome=Unknown("provider_ref_unreadable"))
 
 
 def retried(work: Callable[[], int]) -> int:

@@ -19,13 +19,16 @@ import uvloop
 
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal
-from providers.base import Accepted, NotSent, Outcome, Rejected, outcome_to_json
+from providers.base import Accepted, Adapter, NotSent, Outcome, Rejected, Unknown, outcome_to_json
 from providers.rates import Breaker
 from providers.registry import adapter
 from providers.transport import Transport
 
 logger = logging.getLogger(__name__)
 
+# Tokens set the rate; the pace only smoothes it. A burst is two seconds' worth, and what were paced
+# past its deadline would be claimed anew, and would pace the next one further still.
+LONGEST_PACE = 1.0  # seconds
 SHORTEST_PAUSE = 0.001  # seconds; a shorter one is not worth a turn of the loop
 
 
@@ -106,10 +109,10 @@ class Sender:
     def _take(self, parcel: Parcel) -> None:
         now = time.monotonic()
         for intent, write_by in parcel.intents:
-            start_at = max(now, self._next_at[intent.lane_id])
-            self._next_at[intent.lane_id] = (
-                start_at + intent.send.segments / intent.segments_per_second
-            )
+            start_at = min(max(now, self._next_at[intent.lane_id]), now + LONGEST_PACE)
+            if intent.segments_per_second > 0:  # it may have been set to none after the grant
+                pause = intent.send.segments / intent.segments_per_second
+                self._next_at[intent.lane_id] = start_at + pause
             task = self._loop.create_task(self._send(intent, write_by, start_at, parcel.journal))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -123,7 +126,10 @@ class Sender:
             if pause > SHORTEST_PAUSE:
                 await asyncio.sleep(pause)
             async with self._place(intent):
-                outcome = await self._exchange(intent, write_by, journal)
+                provider = adapter(intent.access.kind)
+                outcome = _announce(intent, write_by, journal)
+                if isinstance(outcome, Unknown):
+                    outcome = await self._exchange(provider, intent, write_by, journal)
         except Exception:
             logger.exception("sending failed", extra={"message_id": intent.message_id})
         finally:
@@ -136,28 +142,23 @@ class Sender:
             self._places[intent.account_id] = asyncio.Semaphore(intent.in_flight)
         return self._places[intent.account_id]
 
-    async def _exchange(self, intent: Intent, write_by: float, journal: Journal) -> Outcome:
-        """Journal line, deadline, then the write; nothing awaits between the last two."""
+    async def _exchange(
+        self, provider: Adapter, intent: Intent, write_by: float, journal: Journal
+    ) -> Outcome:
+        """Deadline, then the write, with no await between the two; then the journal again."""
         assert self._transport is not None  # noqa: S101 - made before the thread is ready
         ref = intent.send.ref
         if time.monotonic() > write_by:
-            return NotSent("too_late")
-        try:
-            journal.leaving(ref)
-        except CannotWrite:
-            return NotSent("journal_not_written")
-        if time.monotonic() > write_by:
             outcome: Outcome = NotSent("too_late")
         else:
-            provider = adapter(intent.access.kind)
             outcomes = await self._transport.send(
                 provider, [intent.send], intent.access, write_by=write_by
             )
             outcome = outcomes[ref]
         try:
             journal.came_back(ref, outcome_to_json(outcome))
-        except CannotWrite:
-            logger.warning("outcome not journaled", extra={"attempt_id": intent.attempt_id})
+        except Exception:  # the outcome stands, whatever became of its line
+            logger.exception("outcome not journaled", extra={"attempt_id": intent.attempt_id})
         return outcome
 
     def _tell_breaker(self, account_id: int, outcome: Outcome) -> None:
@@ -167,3 +168,14 @@ class Sender:
             self._breaker.refused(
                 account_id, now=time.monotonic(), retry_after=outcome.retry_after or 0.0
             )
+
+
+def _announce(intent: Intent, write_by: float, journal: Journal) -> NotSent | Unknown:
+    """The journal line before the request. From it on nobody may say that nothing left."""
+    if time.monotonic() > write_by:
+        return NotSent("too_late")
+    try:
+        journal.leaving(intent.send.ref)
+    except CannotWrite:
+        return NotSent("journal_not_written")
+    return Unknown("error_while_sending")

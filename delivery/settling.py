@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from django.db import DataError, IntegrityError
+
 from brands import clock
 from delivery import sql
-from delivery.journal import Past, abandoned
+from delivery.journal import Held, Past, abandoned
 from delivery.outcomes import Settled, record
 from providers.base import NotSent, Outcome, Unknown, outcome_from_json
 
@@ -65,13 +68,21 @@ def settle_dead(directory: Path, installation: str) -> int:
     """
     settled = 0
     for held in abandoned(directory, installation):
-        settled += settle(held.past)
-        if held.past.undecided:
-            _suspect(held.past.undecided)
-            held.acquit()
-        if held.past.seconds_since_write > KEEP_SECONDS:
-            settled += _correct_unknown(held.past)
-            held.remove()
+        try:
+            settled += _settle_held(held)
+        except OSError:
+            logger.exception("journal not settled", extra={"file": held.path.name})
+    return settled
+
+
+def _settle_held(held: Held) -> int:
+    settled = settle(held.past)
+    if held.past.undecided:
+        held.acquit()  # before the marks: a row that is marked anew each time would be parked
+        _suspect(held.past.undecided)
+    if held.past.seconds_since_write > KEEP_SECONDS:
+        settled += _correct_unknown(held.past)
+        held.remove()
     return settled
 
 
@@ -104,8 +115,19 @@ def read_outcome(line: str) -> Outcome:
 def _record(items: Iterable[Settled]) -> int:
     everything = list(items)
     return sum(
-        record(everything[start : start + CHUNK]) for start in range(0, len(everything), CHUNK)
+        _store(everything[start : start + CHUNK]) for start in range(0, len(everything), CHUNK)
     )
+
+
+def _store(items: Sequence[Settled]) -> int:
+    """Together, or else one by one; an outcome that the database refuses ends as unknown."""
+    try:
+        return record(items)
+    except (DataError, IntegrityError):
+        if len(items) > 1:
+            return sum(_store([item]) for item in items)
+        logger.exception("outcome refused", extra={"attempt_id": items[0].attempt_id})
+        return record([replace(items[0], outcome=Unknown("outcome_not_storable"))])
 
 
 def _correct_unknown(past: Past) -> int:
@@ -113,7 +135,7 @@ def _correct_unknown(past: Past) -> int:
     refs, settled = list(past.outcomes), 0
     for start in range(0, len(refs), CHUNK):
         rows = sql.rows(UNKNOWN, refs[start : start + CHUNK], past.sender)
-        settled += record(
+        settled += _store(
             [Settled(row[0], row[1], read_outcome(past.outcomes[row[2]])) for row in rows]
         )
     return settled

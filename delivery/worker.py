@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 from rq.worker import SimpleWorker
 
 from brands.models import Installation
@@ -35,7 +35,7 @@ STORE_AT = 250  # outcomes that are stored together while more are coming
 STORE_WITHIN = 0.2  # seconds
 
 RESTS = (
-    OperationalError,
+    DatabaseError,
     InterfaceError,
     intents.Inconsistent,
     claims.ClockSkew,
@@ -111,6 +111,9 @@ class Slice:
                     last_work = time.monotonic()
                 elif time.monotonic() - last_work > GIVE_UP_IDLE:
                     break
+        except BaseException:
+            self.is_troubled = True  # intents may be committed that the sender never got
+            raise
         finally:
             self.drain()
         return claimed
@@ -137,7 +140,10 @@ class Slice:
             return
         try:
             pipeline.record_answers(self.unstored)
-        except (OperationalError, InterfaceError) as error:
+        except (DataError, IntegrityError):
+            logger.exception("outcomes refused: they are settled from the journal, one by one")
+            self.is_troubled = True
+        except (DatabaseError, InterfaceError) as error:
             self._rest_after(error)
             return
         self.unstored.clear()

@@ -83,8 +83,6 @@ def import_file(
         for part in ahead(chunks(rows, source, chunk), is_stopped):
             _take_in(intake, rows.names, part, summary)
             report(summary)
-            if is_stopped():
-                break
         if is_stopped():
             raise Stopped("Stopped as asked.")
     except (BadFile, Stopped, GaveUp, DatabaseError) as error:

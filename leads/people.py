@@ -175,9 +175,7 @@ def _add_new(cursor: CursorWrapper, new: Sequence[Party], now: datetime) -> None
     cursor.execute(ADD, [now, array(phones), array(emails)])
     ids = {(phone, email): person_id for person_id, phone, email in cursor.fetchall()}
     for person in new:
-        person.id = ids.get((person.phone, person.email))
-    if len(ids) < len(new):
-        raise Overtaken
+        person.id = ids.get((person.phone, person.email))  # none: see stored_id
 
 
 def _complete(cursor: CursorWrapper, changed: Sequence[Party]) -> None:

@@ -406,6 +406,30 @@ class TestABatch:
         assert Due.objects.count() == 2
 
 
+class TestAnIdThatCannotBeStored:
+    @pytest.mark.parametrize(
+        "ref", ["S" * 65, "S\0M", "S\ud800"], ids=["too-long", "nul", "lone-surrogate"]
+    )
+    def test_leaves_its_message_unknown_and_the_others_theirs(self, slot, lane, hand_over, ref):
+        fill_queue(slot, lane, 2, now=NOON)
+        settled = [
+            Settled(intent.attempt_id, intent.message_id, Accepted(sid))
+            for intent, sid in zip(hand_over(), [ref, "SM1"], strict=True)
+        ]
+        assert record(settled) == 2
+        found = Message.objects.order_by("id").values_list("status", flat=True)
+        assert list(found) == ["unknown", "accepted"]
+        assert Attempt.objects.earliest("id").code == "provider_ref_unreadable"
+
+    def test_may_be_as_long_as_its_column(self, message, come_back):
+        come_back(Accepted("S" * 64))
+        assert attempt().provider_refs == ["S" * 64]
+
+    def test_is_no_matter_in_a_code_that_is_only_for_people(self, message, come_back):
+        come_back(Unknown("a\0b" + "c" * 90))
+        assert attempt().code == "ab" + "c" * 58
+
+
 class TestRetried:
     @pytest.fixture
     def calls(self):

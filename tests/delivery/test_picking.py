@@ -479,8 +479,8 @@ def multiply(due, times):
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO delivery_due (message_id, {', '.join(names)})"
-            f" SELECT message_id + n, {', '.join(names)} FROM delivery_due, generate_series(2, %s) n"
-            " WHERE message_id = %s",
+            f" SELECT message_id + n, {', '.join(names)}"
+            " FROM delivery_due, generate_series(2, %s) n WHERE message_id = %s",
             [times, due.message_id],
         )
 

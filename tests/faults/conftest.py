@@ -1,4 +1,4 @@
-"""A world for each test, and one simulator for all: its ledger tells the worlds apart by account."""
+"""A world for each test. All share one simulator, whose ledger tells them apart by account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A COMMIT whose answer is lost: whether it was carried out or not, nothing is sent twice or lost."""
+"""A COMMIT without an answer: carried out or not, nothing is sent twice and nothing is lost."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_settling_a_worker_twice_changes_nothing(world):
 def test_workers_that_are_killed_at_any_moment_send_everything_once(world):
     world.simulator.obey(latency_ms=30)
     world.fill(150, twice=10, in_flight=IN_FLIGHT, rate=80)
-    chance, in_doubt = random.Random(20261121), 0
+    chance = random.Random(20261121)
     workers = [world.start(), world.start()]
     for _ in range(4):
         time.sleep(chance.uniform(0.1, 0.4))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-
 import pytest
 
-from delivery.states import Status
 from tests.faults.world import eventually
 
 ALL = 20

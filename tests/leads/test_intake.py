@@ -266,6 +266,11 @@ class TestPlaces:
         take_in(make_brand(), a_row("+12125550103"))
         assert Places.objects.count() == 1
 
+    def test_that_an_earlier_batch_stored_are_not_asked_for_again(self, brand, statements):
+        intake = Intake(brand_id=brand.pk, list_id=None)
+        first = statements(lambda: intake.take_in([a_row("+12125550101")]))
+        assert statements(lambda: intake.take_in([a_row("+12125550102")])) == first - 1
+
     def test_are_unknown_for_a_number_abroad_without_a_zone(self, brand):
         take_in(brand, a_row("+883510001234"))
         assert Lead.objects.get().places is None

@@ -76,7 +76,7 @@ class Command(BaseCommand):
             raise CommandError("The tables are not there yet: run manage.py migrate.") from error
         except RedisError as error:
             raise CommandError(f"Redis cannot be used: {error}") from error
-        except (CannotStage, CannotInvent, Broken, Stuck) as error:
+        except (CannotStage, CannotInvent, Broken, Stuck, OSError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED if options["check"] else 0)

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from urllib.parse import parse_qs
+from uuid import uuid4
+
+import pytest
+
+from delivery import sender as sender_module
+from delivery.intents import Intent
+from delivery.journal import CannotWrite, Journal, read
+from delivery.sender import LONGEST_PACE, Parcel, Sender
+from providers.base import Accepted, NotSent, SendRequest, Unknown
+from providers.rates import Breaker
+from tests.providers.peers import Peer, an_access, answer
+
+ACCOUNT = 8
+
+
+class Provider:
+    """A peer on a thread of its own. What it does with each request can be changed meanwhile."""
+
+    def __init__(self):
+        self.texts, self.now_open, self.most_open = [], 0, 0
+        self.on_request = lambda: None
+        self.answer = lambda form: taken(form["To"][0])
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self._peer, self._ready = Peer(self._talk), threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    async def _serve(self):
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        async with self._peer.running():
+            self.port = self._peer.port
+            self._ready.set()
+            await self._end.wait()
+
+    async def _talk(self, client):
+        while True:
+            request = await client.read()
+            self.now_open += 1
+            self.most_open = max(self.most_open, self.now_open)
+            form = parse_qs(request.split(b"\r\n\r\n", 1)[1].decode())
+            self.texts.append(form["Body"][0])
+            self.on_request()
+            while not self.go_on.is_set():
+                await asyncio.sleep(0.001)
+            self.now_open -= 1
+            await client.write(self.answer(form))
+
+    def stop(self):
+        self.go_on.set()
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+
+def taken(to):
+    body = {"sid": f"SM{uuid4().hex}", "to": to, "status": "queued", "num_segments": "1"}
+    return answer(201, json.dumps(body).encode())
+
+
+@pytest.fixture
+def provider():
+    started = Provider()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def breaker():
+    return Breaker()
+
+
+@pytest.fixture
+def sender(breaker):
+    started = Sender(breaker)
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal.open(tmp_path, "installation") as opened:
+        yield opened
+
+
+@pytest.fixture
+def send(sender, provider, journal):
+    """Hand intents over and wait for what becomes of each; two seconds each, or as told."""
+
+    def send(*intents, within=2.0, into=journal):
+        write_by = time.monotonic() + within
+        sender.submit(Parcel([(intent, write_by) for intent in intents], into))
+        answers = []
+        while sender.under_way:
+            answers += sender.collect(wait=5)
+        return {one.intent.message_id: one.outcome for one in answers}
+
+    return send
+
+
+@pytest.fixture
+def an_intent(provider):
+    def an_intent(message_id=1, **changes):
+        values = {
+            "attempt_id": message_id,
+            "message_id": message_id,
+            "queue": 7,
+            "brand_id": 1,
+            "lane_id": 6,
+            "account_id": ACCOUNT,
+            "segments_per_second": 1e6,
+            "in_flight": 64,
+            "access": an_access(provider.port),
+            "window_closes_at": None,
+        }
+        ref = f"{message_id:022d}"
+        request = SendRequest(
+            ref=ref,
+            to_e164="+12125550143",
+            from_value="+12025550100",
+            text=f"message {message_id}",
+            segments=changes.pop("segments", 1),
+        )
+        return Intent(**{**values, "send": request, **changes})
+
+    return an_intent
+
+
+class TestSend:
+    def test_brings_back_what_the_provider_said(self, send, an_intent, provider):
+        outcomes = send(an_intent(1))
+        assert isinstance(outcomes[1], Accepted)
+        assert provider.texts == ["message 1"]
+
+    def test_brings_back_one_outcome_for_each(self, send, an_intent, provider):
+        outcomes = send(*(an_intent(n) for n in range(1, 101)))
+        assert sorted(outcomes) == list(range(1, 101))
+        assert len({outcome.provider_ref for outcome in outcomes.values()}) == 100
+        assert sorted(provider.texts) == sorted(f"message {n}" for n in range(1, 101))
+
+    def test_counts_what_is_under_way(self, sender, an_intent, provider, journal):
+        provider.go_on.clear()
+        write_by = time.monotonic() + 2
+        sender.submit(Parcel([(an_intent(1), write_by), (an_intent(2), write_by)], journal))
+        assert (sender.under_way, sender.collect(wait=0.0)) == (2, [])
+        provider.go_on.set()
+        while sender.under_way:
+            sender.collect(wait=1)
+        assert len(provider.texts) == 2
+
+    def test_an_answer_that_cannot_be_read_is_unknown(self, send, an_intent, provider):
+        provider.answer = lambda form: answer(500)
+        assert send(an_intent(1)) == {1: Unknown("500")}
+        assert len(provider.texts) == 1
+
+
+class TestTheJournal:
+    def test_has_its_line_before_the_provider_has_the_request(
+        self, send, an_intent, provider, journal
+    ):
+        seen = []
+        provider.on_request = lambda: seen.append(read(journal.path))
+        intent = an_intent(1)
+        send(intent)
+        assert intent.send.ref in seen[0].left
+        assert seen[0].outcomes == {}
+
+    def test_has_the_outcome_afterwards(self, send, an_intent, journal):
+        intent = an_intent(1)
+        outcomes = send(intent)
+        line = json.loads(read(journal.path).outcomes[intent.send.ref])
+        assert line == {"outcome": "accepted", "provider_ref": outcomes[1].provider_ref,
+                        "segments": 1}  # fmt: skip
+
+    def test_that_cannot_be_written_keeps_the_request_here(
+        self, send, an_intent, provider, journal
+    ):
+        journal.close()
+        assert send(an_intent(1)) == {1: NotSent("journal_not_written")}
+        assert provider.texts == []
+
+    @pytest.mark.parametrize("error", [CannotWrite, ValueError, RuntimeError])
+    def test_that_loses_the_outcome_changes_it_not(
+        self, send, an_intent, provider, journal, monkeypatch, error
+    ):
+        def lose(*_):
+            raise error
+
+        monkeypatch.setattr(journal, "came_back", lose)
+        assert isinstance(send(an_intent(1))[1], Accepted)
+        assert len(provider.texts) == 1
+
+
+class TestTheDeadline:
+    def test_keeps_here_what_is_too_late(self, send, an_intent, provider, journal):
+        assert send(an_intent(1), within=-0.1) == {1: NotSent("too_late")}
+        assert provider.texts == []
+        assert read(journal.path).left == frozenset()
+
+    def test_is_looked_at_again_after_the_journal_line(
+        self, send, an_intent, provider, journal, monkeypatch
+    ):
+        leaving = journal.leaving
+
+        def be_slow(ref):
+            leaving(ref)
+            time.sleep(0.2)
+
+        monkeypatch.setattr(journal, "leaving", be_slow)
+        intent = an_intent(1)
+        assert send(intent, within=0.1) == {1: NotSent("too_late")}
+        assert provider.texts == []
+        assert "too_late" in read(journal.path).outcomes[intent.send.ref]
+
+    def test_passes_for_what_waits_for_a_place(self, send, an_intent, provider):
+        provider.go_on.clear()
+        threading.Timer(1.2, provider.go_on.set).start()
+        outcomes = send(an_intent(1, in_flight=1), an_intent(2, in_flight=1), within=1.0)
+        assert isinstance(outcomes[1], Accepted)
+        assert outcomes[2] == NotSent("too_late")
+        assert provider.texts == ["message 1"]
+
+
+class TestThePace:
+    @pytest.fixture
+    def pauses(self, monkeypatch):
+        """The pauses the sender asks for; they pass at once."""
+        asked, sleep = [], asyncio.sleep
+
+        async def note(seconds):
+            asked.append(round(seconds, 2))
+            await sleep(0)
+
+        monkeypatch.setattr(sender_module.asyncio, "sleep", note)
+        return asked
+
+    def test_is_each_numbers_own_in_segments(self, send, an_intent, pauses):
+        slow = {"lane_id": 6, "segments_per_second": 10.0, "segments": 2}
+        other = {"lane_id": 7, "segments_per_second": 10.0, "segments": 1}
+        send(an_intent(1, **slow), an_intent(2, **slow), an_intent(3, **slow),
+             an_intent(4, **other), an_intent(5, **other))  # fmt: skip
+        assert pauses == pytest.approx([0.2, 0.4, 0.1], abs=0.03)
+
+    def test_goes_on_with_the_next_parcel(self, send, an_intent, pauses):
+        slow = {"segments_per_second": 2.0}
+        send(an_intent(1, **slow))
+        send(an_intent(2, **slow))
+        assert len(pauses) == 1
+        assert 0.3 < pauses[0] <= 0.5
+
+    def test_never_puts_a_burst_off_until_it_is_too_late(self, send, an_intent, pauses):
+        slow = {"segments_per_second": 0.1, "segments": 3}
+        outcomes = send(*(an_intent(n, **slow) for n in range(1, 5)))
+        assert max(pauses) <= LONGEST_PACE
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes.values())
+
+    def test_survives_a_rate_that_was_taken_away(self, send, an_intent):
+        assert isinstance(send(an_intent(1, segments_per_second=0.0))[1], Accepted)
+
+
+class TestPlaces:
+    @pytest.fixture
+    def three(self, provider):
+        """Nobody is answered until three have come, and a moment for a fourth has passed."""
+
+        def look():
+            if len(provider.texts) == 3:
+                threading.Timer(0.1, provider.go_on.set).start()
+
+        provider.go_on.clear()
+        provider.on_request = look
+
+    def test_are_no_more_than_the_account_allows(self, send, an_intent, provider, three):
+        send(*(an_intent(n, in_flight=3) for n in range(1, 10)), within=5)
+        assert provider.most_open == 3
+        assert len(provider.texts) == 9
+
+    def test_are_each_accounts_own(self, send, an_intent, provider, three):
+        send(*(an_intent(n, in_flight=1, account_id=n) for n in range(1, 4)), within=5)
+        assert provider.most_open == 3
+
+
+class TestTheBreaker:
+    def room(self, breaker):
+        return breaker.room(ACCOUNT, 10, now=time.monotonic())
+
+    def test_rests_an_account_that_cannot_be_reached(self, send, an_intent, breaker):
+        nowhere = {"access": an_access(1)}
+        outcomes = send(*(an_intent(n, **nowhere) for n in range(1, 4)))
+        assert all(outcome.unreachable for outcome in outcomes.values())
+        assert self.room(breaker) == 0
+
+    def test_rests_an_account_that_throttles_us(self, send, an_intent, provider, breaker):
+        provider.answer = lambda form: answer(429, Retry_After="7")
+        outcomes = send(*(an_intent(n) for n in range(1, 4)))
+        assert outcomes[1] == NotSent("429", throttled=True, retry_after=7.0)
+        assert breaker.rest_left(ACCOUNT, now=time.monotonic()) > 6
+
+    def test_hears_of_what_is_answered(self, send, an_intent, breaker):
+        for _ in range(2):
+            breaker.refused(ACCOUNT, now=time.monotonic())
+        send(an_intent(1))
+        breaker.refused(ACCOUNT, now=time.monotonic())
+        assert self.room(breaker) == 10
+
+    def test_hears_nothing_of_what_never_left(self, send, an_intent, breaker):
+        send(*(an_intent(n) for n in range(1, 4)), within=-1)
+        assert self.room(breaker) == 10
+
+
+class TestErrorsOfOurs:
+    def test_before_the_journal_line_are_not_sent(self, send, an_intent, provider, journal):
+        unknown_kind = an_access(provider.port, kind="nobody")
+        outcomes = send(an_intent(1, access=unknown_kind), an_intent(2))
+        assert outcomes[1] == NotSent("error_before_sending")
+        assert isinstance(outcomes[2], Accepted)
+        assert len(read(journal.path).left) == 1
+
+    @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
+    def test_after_it_are_unknown(self, send, an_intent, sender, monkeypatch, error):
+        async def fail(*_, **__):
+            raise error
+
+        monkeypatch.setattr(sender._transport, "send", fail)
+        assert send(an_intent(1)) == {1: Unknown("error_while_sending")}
