@@ -113,7 +113,8 @@ class CampaignAdmin(NeverDeleted, Page):
         self, request: HttpRequest, obj: Campaign | None = None
     ) -> tuple[str, ...]:
         stamps = ("started_at", "created_at", "paused_at", "pause_reason", "retired_at")
-        return (*stamps, "brand", "lead_list") if obj and obj.started_at else stamps
+        started = obj is not None and obj.started_at is not None
+        return (*stamps, "brand", "lead_list", "destination") if started else stamps
 
     @admin.action(permissions=["change"], description="Start: open the draft slots")
     def start(self, request: HttpRequest, rows: Rows) -> None:

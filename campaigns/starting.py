@@ -82,7 +82,10 @@ def route_of(campaign: Campaign) -> Route:
 
 def largest_segments(text: str, campaign: Campaign) -> int:
     """Segments of the text with the longest value of each name among the list's leads."""
-    values = {name: _longest(name, campaign) for name, _ in PLACEHOLDER.findall(text)}
+    values: dict[str, str] = {}
+    for name, fall_back in PLACEHOLDER.findall(text):
+        longest = values[name] if name in values else _longest(name, campaign)
+        values[name] = max(longest, fall_back, key=len)
     brand: Brand = campaign.brand
     values |= {"brand": brand.name, "link": f"https://{brand.short_domain}/{SAMPLE_CODE}"}
     filled = fill_in(text, {name: value or "-" for name, value in values.items()})

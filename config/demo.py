@@ -37,7 +37,7 @@ from delivery import sql
 
 LATENCY_MS = 40.0
 WEB_PORT = 8000
-NEXT_SLOT_SECONDS = 15.0
+NEXT_SLOT_SECONDS = 180.0
 ADMIN = "demo"
 ONE_DEMO = 0x44454D4F  # the advisory lock of whoever runs the demo on a database
 KILLS_FROM, KILLS_TO = 0.05, 0.85  # of all messages, between which workers are killed

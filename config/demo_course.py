@@ -23,9 +23,6 @@ STALLED_AFTER = 20.0  # seconds without any progress while work is due
 STUCK_AFTER = 120.0  # seconds without progress and with nowhere to go
 SHIFT_PATIENCE = 5.0
 
-ENTRIES = """
-SELECT places_id, max(id) FROM leads_listentry WHERE lead_list_id = %s GROUP BY places_id
-"""
 PLANNED = "SELECT places_id, through_entry_id FROM delivery_planned WHERE slot_id = %s"
 
 # Rows to claim or to end now, intents without an outcome, and a figure that moves with any of them.
@@ -65,26 +62,23 @@ class Present:
 
 @dataclass(slots=True)
 class Leg:
-    """One open slot: its shares, how far each must be planned, and when it ends."""
+    """One open slot, its shares as its list stands now, and when it ends."""
 
     slot: Slot
     shares: list[Share]
-    entries: dict[int | None, int]
     ends_at: datetime
 
     @classmethod
     def of(cls, slot: Slot) -> Leg:
         shares = planning.shares_of(slot)
-        entries: dict[int | None, int] = dict(sql.rows(ENTRIES, slot.campaign.lead_list_id))
-        return cls(slot, shares, entries, planning.end_of(slot, shares))
+        return cls(slot, shares, planning.end_of(slot, shares))
 
     def is_unplanned(self, now: datetime) -> bool:
         """Whether a part that is due now was not planned to its end."""
         planned: dict[int | None, int] = dict(sql.rows(PLANNED, self.slot.pk))
         return any(
-            planned.get(share.places_id, 0) < self.entries.get(share.places_id, 0)
+            share.due_at <= now and planned.get(share.places_id, 0) < share.newest_id
             for share in self.shares
-            if share.due_at <= now < share.expires_at
         )
 
 
@@ -146,7 +140,7 @@ class Course:
 
     def _shift(self, target: datetime) -> bool:
         try:
-            shifting.shift_to(target + timedelta(seconds=1), patience=SHIFT_PATIENCE)
+            shifting.shift_to(target, patience=SHIFT_PATIENCE)
         except shifting.CannotShift:
             return False  # a worker took one more row, or died: its intents are settled first
         self.shifts += 1

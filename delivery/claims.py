@@ -25,6 +25,8 @@ SELECT set_config('lock_timeout', '2s', true), set_config('statement_timeout', '
        extract(epoch FROM clock_timestamp())::float8, sendonce_now()
 """
 
+# The rows are deleted by an array of ids: joined, a LIMIT that is no constant makes the database
+# expect a tenth of the queue, and read all of it (seen: 35 ms instead of 5 for 200,000 rows).
 CLAIM = """
 WITH grants AS (
     SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[]) AS g (queue, lane_id, most)
@@ -35,7 +37,7 @@ WITH grants AS (
           AND not_before <= %s AND expires_at > %s
         ORDER BY not_before, message_id LIMIT g.most FOR UPDATE SKIP LOCKED) d
 )
-DELETE FROM delivery_due d USING picked WHERE d.message_id = picked.message_id
+DELETE FROM delivery_due d WHERE d.message_id = ANY (ARRAY(SELECT message_id FROM picked))
 RETURNING d.message_id, d.brand_id, d.campaign_id, d.lane_id, d.queue, d.priority, d.segments,
           d.not_before, d.expires_at, d.tries, d.strikes, d.crashes, d.reason
 """
@@ -45,7 +47,7 @@ WITH picked AS MATERIALIZED (
     SELECT message_id FROM delivery_due
     WHERE message_id = %s AND crashes > 0 AND expires_at > %s FOR UPDATE SKIP LOCKED
 )
-DELETE FROM delivery_due d USING picked WHERE d.message_id = picked.message_id
+DELETE FROM delivery_due d WHERE d.message_id = ANY (ARRAY(SELECT message_id FROM picked))
 RETURNING d.message_id, d.brand_id, d.campaign_id, d.lane_id, d.queue, d.priority, d.segments,
           d.not_before, d.expires_at, d.tries, d.strikes, d.crashes, d.reason
 """

@@ -301,8 +301,6 @@ class Planned(models.Model):
         Places, on_delete=models.PROTECT, null=True, db_index=False, related_name="+"
     )
     through_entry_id = models.BigIntegerField()
-    due_at = models.DateTimeField(null=True)
-    expires_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

@@ -21,12 +21,13 @@ from delivery.claims import REPLIES, Claimed, put_back
 from delivery.models import Outcome as Stored
 from delivery.states import Kind, Reason, Status
 from delivery.steps import cap_keys
-from providers.base import Accepted, Fault, NotSent, Outcome, Rejected, Unknown
+from providers.base import Accepted, NotSent, Outcome, Rejected, Unknown
 
 logger = logging.getLogger(__name__)
 
 RETRIES = 5
 THROTTLE_WAIT = 5.0  # seconds
+OWN_DELAY_WAIT = 0.5  # seconds, after a delay of our own
 RETRY_WAIT = 10.0  # seconds, doubled with each try
 LONGEST_WAIT = 300.0
 LONGEST_REF = 64  # characters of a provider's id
@@ -95,14 +96,18 @@ UNION SELECT l.email_person_id FROM leads_lead l JOIN first f ON f.person_id = l
 UNION SELECT l.person_id FROM leads_lead l JOIN first f ON f.person_id = l.email_person_id
 """
 
-PAUSE_ACCOUNT = """
-UPDATE providers_provideraccount SET paused_at = %s, fault = %s
-WHERE id = (SELECT account_id FROM delivery_attempt WHERE id = %s) AND paused_at IS NULL
+PAUSE_ACCOUNTS = """
+UPDATE providers_provideraccount a SET paused_at = %s, fault = t.code
+FROM (SELECT DISTINCT ON (account_id) account_id, code FROM delivery_attempt
+      WHERE id = ANY(%s::bigint[]) AND fault = 'account' ORDER BY account_id, id) t
+WHERE a.id = t.account_id AND a.paused_at IS NULL
 """
 
-PAUSE_NUMBER = """
-UPDATE providers_sendernumber SET paused_at = %s, fault = %s
-WHERE id = (SELECT number_id FROM delivery_attempt WHERE id = %s) AND paused_at IS NULL
+PAUSE_NUMBERS = """
+UPDATE providers_sendernumber n SET paused_at = %s, fault = t.code
+FROM (SELECT DISTINCT ON (number_id) number_id, code FROM delivery_attempt
+      WHERE id = ANY(%s::bigint[]) AND fault = 'sender' ORDER BY number_id, id) t
+WHERE n.id = t.number_id AND n.paused_at IS NULL
 """
 
 STATUS = {
@@ -237,8 +242,7 @@ def _undo(undone: Sequence[Settled], now: datetime) -> None:
     sql.rows(FORGET_SENDS, message_ids, message_ids)
     attempt_ids = [item.attempt_id for item in undone]
     rows = sql.rows(RETURNING_ROWS, sorted(NOT_COUNTED), attempt_ids, message_ids)
-    for item in undone:
-        _pause_for_fault(item, now)
+    _pause_for_faults(undone, now)
     _opt_out([item for item in undone if isinstance(item.outcome, Rejected)])
     outcomes = {item.message_id: item.outcome for item in undone}
     again = [row for row in rows if isinstance(outcomes[row[0]], NotSent)]
@@ -320,19 +324,20 @@ def _reason_and_wait(outcome: NotSent, tries: int) -> tuple[Reason, float]:
     if outcome.unreachable:
         return Reason.NOT_CONNECTED, THROTTLE_WAIT * jitter
     if outcome.code in NOT_COUNTED:
-        return Reason.NOT_SENT, 0.0
+        return Reason.NOT_SENT, OWN_DELAY_WAIT * jitter
     reason = Reason.ACCOUNT_FAULT if outcome.fault else Reason.NOT_SENT
     return reason, min(RETRY_WAIT * 2 ** max(tries - 1, 0), LONGEST_WAIT) * jitter
 
 
-def _pause_for_fault(item: Settled, now: datetime) -> None:
+def _pause_for_faults(undone: Sequence[Settled], now: datetime) -> None:
     """A refusal that is the account's or the number's fault pauses it, and is said once."""
-    if not isinstance(item.outcome, NotSent) or item.outcome.fault is None:
+    faulty = [item.attempt_id for item in undone if item.fault]
+    if not faulty:
         return
-    pause = PAUSE_ACCOUNT if item.outcome.fault == Fault.ACCOUNT else PAUSE_NUMBER
-    if sql.count(pause, now, item.code, item.attempt_id):
-        extra = {"attempt_id": item.attempt_id, "code": item.code}
-        logger.error("paused after a fault", extra=extra)
+    paused = sql.count(PAUSE_ACCOUNTS, now, faulty) + sql.count(PAUSE_NUMBERS, now, faulty)
+    if paused:
+        codes = sorted({item.code for item in undone if item.fault})
+        logger.error("paused after a fault", extra={"attempt_id": faulty[0], "codes": codes})
 
 
 def _opt_out(rejected: Sequence[Settled]) -> None:

@@ -22,7 +22,7 @@ from delivery.claims import REPLIES, Grant
 from delivery.facts import COUNTERS, local_day
 from delivery.intents import Intent
 from delivery.steps import cap_keys
-from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, grant
+from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, grant, raise_mark
 
 KEEP_OUTLINE = 0.2  # seconds, or longer where reading it would else take a tenth of the time
 MOST_A_PAIR = 500
@@ -194,6 +194,12 @@ class Picker:
         for queue, lane_id, segments in used:
             self._tokens.add(self._wants[queue, lane_id], -segments)
         self._wants.clear()
+
+    def witness(self, attempt_ids: Sequence[int]) -> bool:
+        """Leave the ids of committed intents with Redis; False: they must not be sent."""
+        return raise_mark(
+            self._redis, installation=self._installation, attempt_id=max(attempt_ids, default=0)
+        )
 
     def give_back(self, intent: Intent) -> None:
         """The tokens of an intent whose request was never made."""

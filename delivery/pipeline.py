@@ -38,6 +38,10 @@ NOT_STRIKES = (
 )
 
 
+class NotWitnessed(Exception):
+    """Redis could not be told of committed intents: they are not sent, and settled as such."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a batch came to. `intents` carry the monotonic second by which they must be written."""
@@ -49,7 +53,8 @@ class Batch:
 def send_batch(room: int, *, picker: Picker, sender: Sender, journal: Journal) -> int:
     """One turn of a worker: hand the next batch to the sender; returns how many rows were claimed.
 
-    Raises OperationalError or InterfaceError when the database broke it off; nothing left then.
+    Raises OperationalError or InterfaceError when the database broke it off, and NotWitnessed;
+    nothing of the batch has left then.
     """
     alone = picker.grant_alone()
     if alone is not None:
@@ -62,6 +67,8 @@ def send_batch(room: int, *, picker: Picker, sender: Sender, journal: Journal) -
         (intent.queue, intent.lane_id, intent.send.segments) for intent, _ in batch.intents
     )
     if batch.intents:
+        if not picker.witness([intent.attempt_id for intent, _ in batch.intents]):
+            raise NotWitnessed
         sender.submit(Parcel(batch.intents, journal))
     return batch.claimed
 

@@ -20,9 +20,9 @@ from brands import clock
 from campaigns.models import Slot
 from campaigns.schedule import Moments, moments, planning_opens_at
 from compliance.hours import SendingHours
-from delivery import routing
+from delivery import routing, sql
 from delivery.facts import zones_of
-from delivery.states import Reason
+from delivery.states import Reason, Status
 from leads.intake import lock_list
 
 logger = logging.getLogger(__name__)
@@ -39,11 +39,15 @@ WITH RECURSIVE sets AS (
         WHERE lead_list_id = %(list)s AND places_id > sets.places_id
         ORDER BY places_id LIMIT 1) next
 )
-SELECT places_id FROM sets
+SELECT sets.places_id, newest.id FROM sets CROSS JOIN LATERAL (
+    SELECT id FROM leads_listentry WHERE lead_list_id = %(list)s AND places_id = sets.places_id
+    ORDER BY id DESC LIMIT 1) newest
 UNION ALL
-SELECT NULL WHERE EXISTS (
-    SELECT 1 FROM leads_listentry WHERE lead_list_id = %(list)s AND places_id IS NULL)
+SELECT NULL, max(id) FROM leads_listentry WHERE lead_list_id = %(list)s AND places_id IS NULL
+HAVING count(*) > 0
 """
+
+PROGRESS = "SELECT places_id, through_entry_id FROM delivery_planned WHERE slot_id = %s"
 
 TIMEOUTS = """
 SELECT set_config('lock_timeout', '2s', true), set_config('statement_timeout', '30s', true)
@@ -54,7 +58,7 @@ LOCK_SLOT = "SELECT state, suppressed FROM campaigns_slot WHERE id = %s FOR NO K
 PLAN = """
 WITH entries AS MATERIALIZED (
     SELECT id, lead_id FROM leads_listentry
-    WHERE lead_list_id = %(list)s AND {places} AND id > coalesce(
+    WHERE lead_list_id = %(list)s AND {places} AND added_at < %(expires)s AND id > coalesce(
         (SELECT through_entry_id FROM delivery_planned
          WHERE slot_id = %(slot)s AND places_id IS NOT DISTINCT FROM %(places)s), 0)
     ORDER BY id LIMIT %(chunk)s
@@ -88,8 +92,8 @@ WITH entries AS MATERIALIZED (
            %(segments)s, %(due)s, %(expires)s, 0, 0, 0, ''
     FROM planned JOIN people USING (lead_id) WHERE %(status)s = 'planned' ORDER BY planned.id
 ), progress AS (
-    INSERT INTO delivery_planned (slot_id, places_id, through_entry_id, due_at, expires_at)
-    SELECT %(slot)s, %(places)s, max(id), %(due)s, %(expires)s FROM entries HAVING count(*) > 0
+    INSERT INTO delivery_planned (slot_id, places_id, through_entry_id)
+    SELECT %(slot)s, %(places)s, max(id) FROM entries HAVING count(*) > 0
     ON CONFLICT (slot_id, places_id) DO UPDATE SET through_entry_id = EXCLUDED.through_entry_id
 )
 SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM planned),
@@ -112,9 +116,13 @@ WHERE s.id = %s AND s.state = 'open' AND NOT EXISTS (
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The part of a slot for one set of places. `refusal` ends its messages as they are planned."""
+    """The part of a slot for one set of places. `refusal` ends its messages as they are planned.
+
+    `newest_id` is the last entry of the list in these places.
+    """
 
     places_id: int | None
+    newest_id: int
     due_at: datetime
     expires_at: datetime
     refusal: Reason = Reason.NONE
@@ -137,12 +145,17 @@ def _plan_or_log(slot: Slot, chunk: int) -> int:
 
 
 def plan_slot(slot: Slot, *, chunk: int = CHUNK) -> int:
-    """Plan the shares of a slot whose time it is, in chunks; close the slot when all have ended."""
+    """Plan the shares of a slot whose time it is, in chunks; close the slot when all have ended.
+
+    Where the planner came too late, people still get their message row: expired, for all to see.
+    """
     now = clock.now()
     shares = shares_of(slot)
+    through: dict[int | None, int] = dict(sql.rows(PROGRESS, slot.pk))
     planned = 0
     for share in shares:
-        if planning_opens_at(share.due_at) <= now < share.expires_at:
+        is_new = share.newest_id > through.get(share.places_id, 0)
+        if is_new and planning_opens_at(share.due_at) <= now:
             planned += _plan_share(slot, share, now, chunk)
     if now >= end_of(slot, shares):
         _close(slot, now)
@@ -153,12 +166,15 @@ def shares_of(slot: Slot) -> list[Share]:
     """The instants of a slot for each set of places on its list."""
     with connection.cursor() as cursor:
         cursor.execute(PLACES, {"list": slot.campaign.lead_list_id})
-        ids = [places_id for (places_id,) in cursor.fetchall()]
-    zones = zones_of([places_id for places_id in ids if places_id is not None])
-    return [_share(slot, places_id, zones.get(places_id or 0, ())) for places_id in ids]
+        newest = dict(cursor.fetchall())
+    zones = zones_of([places_id for places_id in newest if places_id is not None])
+    return [
+        _share(slot, places_id, newest_id, zones.get(places_id or 0, ()))
+        for places_id, newest_id in newest.items()
+    ]
 
 
-def _share(slot: Slot, places_id: int | None, zones: Sequence[str]) -> Share:
+def _share(slot: Slot, places_id: int | None, newest_id: int, zones: Sequence[str]) -> Share:
     brand = slot.campaign.brand
     found = moments(
         slot.local_date,
@@ -168,19 +184,19 @@ def _share(slot: Slot, places_id: int | None, zones: Sequence[str]) -> Share:
         hours=SendingHours(brand.opens, brand.closes, brand.sunday_opens),
     )
     if isinstance(found, Moments):
-        return Share(places_id, found.due_at, found.expires_at)
+        return Share(places_id, newest_id, found.due_at, found.expires_at)
     # nobody can say what time it is there: it is refused within the slot's time in the brand's zone
     fallback = moments(slot.local_date, slot.local_time, zones=[brand.zone], window=slot.length)
     assert isinstance(fallback, Moments)  # noqa: S101 - a brand's zone is checked by its form
     refusal = Reason.NO_PLACE if places_id is None else Reason.NO_COMMON_WINDOW
-    return Share(places_id, fallback.due_at, fallback.expires_at, refusal)
+    return Share(places_id, newest_id, fallback.due_at, fallback.expires_at, refusal)
 
 
 def end_of(slot: Slot, shares: Sequence[Share]) -> datetime:
     """When the last share ends; a slot without people ends in the brand's own zone."""
     if shares:
         return max(share.expires_at for share in shares)
-    return _share(slot, None, ()).expires_at
+    return _share(slot, None, 0, ()).expires_at
 
 
 def _plan_share(slot: Slot, share: Share, now: datetime, chunk: int) -> int:
@@ -222,7 +238,7 @@ def _arguments(slot: Slot, share: Share, now: datetime, chunk: int) -> dict[str,
     route_id = slot.route_id
     assert route_id is not None  # noqa: S101 - an open slot is pinned, by a constraint
     lanes = routing.candidates(routing.lanes_of([route_id], now=now)[route_id])
-    refusal = share.refusal or (Reason.NONE if lanes else Reason.NO_ROUTE)
+    status, reason = _beginning(share, now, has_lanes=bool(lanes))
     return {
         "list": slot.campaign.lead_list_id,
         "slot": slot.pk,
@@ -232,14 +248,23 @@ def _arguments(slot: Slot, share: Share, now: datetime, chunk: int) -> dict[str,
         "bounds": routing.bounds(lanes) or [0.0],
         "brand": slot.campaign.brand_id,
         "campaign": slot.campaign_id,
-        "status": "refused" if refusal else "planned",
-        "reason": refusal.value,
+        "status": status.value,
+        "reason": reason.value,
         "due": share.due_at,
         "expires": share.expires_at,
         "now": now,
         "priority": slot.campaign.priority,
         "segments": slot.largest_segments,
     }
+
+
+def _beginning(share: Share, now: datetime, *, has_lanes: bool) -> tuple[Status, Reason]:
+    """The status and reason that the messages of a share begin with."""
+    if share.refusal or not has_lanes:
+        return Status.REFUSED, share.refusal or Reason.NO_ROUTE
+    if now >= share.expires_at:
+        return Status.EXPIRED, Reason.NO_CAPACITY
+    return Status.PLANNED, Reason.NONE
 
 
 def _close(slot: Slot, now: datetime) -> None:

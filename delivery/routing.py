@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 LANES = """
 SELECT r.route_id, n.id, n.account_id, r.weight * a.weight, r.order, n.segments_per_second,
-       n.paused_at IS NULL AND n.retired_at IS NULL AND a.paused_at IS NULL
-       AND a.retired_at IS NULL AND coalesce(n.rests_until <= %s, true)
+       n.paused_at IS NULL AND a.paused_at IS NULL AND coalesce(n.rests_until <= %s, true)
 FROM providers_routenumber r
 JOIN providers_sendernumber n ON n.id = r.number_id
 JOIN providers_provideraccount a ON a.id = n.account_id
-WHERE r.route_id = ANY(%s::bigint[]) ORDER BY r.route_id, r.order, n.id
+WHERE r.route_id = ANY(%s::bigint[]) AND n.retired_at IS NULL AND a.retired_at IS NULL
+ORDER BY r.route_id, r.order, n.id
 """
 
 FAULTED = """
@@ -42,15 +42,23 @@ WHERE t.message_id = ANY(%s::bigint[]) AND t.is_not_sent AND t.fault <> ''
 """
 
 RESTING = """
-SELECT DISTINCT d.lane_id, s.route_id FROM (
+WITH RECURSIVE resting AS MATERIALIZED (
     SELECT n.id FROM providers_sendernumber n
     JOIN providers_provideraccount a ON a.id = n.account_id
     WHERE n.paused_at IS NOT NULL OR n.retired_at IS NOT NULL OR a.paused_at IS NOT NULL
-       OR a.retired_at IS NOT NULL OR n.rests_until > %s) resting
-CROSS JOIN LATERAL (
-    SELECT lane_id, message_id FROM delivery_due WHERE lane_id = resting.id LIMIT 1000) d
-JOIN delivery_message m ON m.id = d.message_id
-JOIN campaigns_slot s ON s.id = m.slot_id
+       OR a.retired_at IS NOT NULL OR n.rests_until > %s
+), pairs AS (
+    (SELECT queue, lane_id FROM delivery_due
+     WHERE crashes = 0 AND EXISTS (SELECT 1 FROM resting) ORDER BY queue, lane_id LIMIT 1)
+    UNION ALL
+    SELECT d.queue, d.lane_id FROM pairs p CROSS JOIN LATERAL (
+        SELECT queue, lane_id FROM delivery_due
+        WHERE crashes = 0 AND (queue, lane_id) > (p.queue, p.lane_id)
+        ORDER BY queue, lane_id LIMIT 1) d
+)
+SELECT DISTINCT p.lane_id, s.route_id
+FROM pairs p JOIN resting r ON r.id = p.lane_id
+JOIN campaigns_slot s ON s.campaign_id = p.queue AND s.state <> 'draft'
 """
 
 ROWS_TO_MOVE = """
@@ -99,17 +107,21 @@ def lanes_of(route_ids: Collection[int], *, now: datetime) -> dict[int, list[Lan
 
 
 def candidates(lanes: Sequence[Lane], without: Collection[int] = ()) -> list[Lane]:
-    """The usable lanes of the first order that has any; else, of all, those that may come back."""
-    left = [lane for lane in lanes if lane.number_id not in without and lane.weight > 0]
+    """The usable lanes of the first order that has any; else one that may come back.
+
+    A weight of 0 is a brake for a while: with no other lane its rows wait, and are not refused.
+    """
+    left = [lane for lane in lanes if lane.number_id not in without]
     for order in sorted({lane.order for lane in left}):
-        if usable := [lane for lane in left if lane.order == order and lane.is_usable]:
+        usable = [lane for lane in left if lane.order == order and lane.is_usable and lane.weight]
+        if usable:
             return usable
     return left[:1]
 
 
 def bounds(lanes: Sequence[Lane]) -> list[float]:
     """The lower bound of each lane's share of [0, 1), for width_bucket."""
-    total, lower, result = sum(lane.weight for lane in lanes), 0.0, []
+    total, lower, result = sum(lane.weight for lane in lanes) or 1, 0.0, []
     for lane in lanes:
         result.append(lower)
         lower += lane.weight / total
@@ -134,7 +146,7 @@ def choose_again(
     without = {
         lane.number_id for lane in lanes if lane.account_id in accounts or lane.number_id in numbers
     }
-    usable = [lane for lane in candidates(lanes, without) if lane.is_usable]
+    usable = [lane for lane in candidates(lanes, without) if lane.is_usable and lane.weight]
     if not usable:
         return None
     return random.choices(usable, [lane.weight for lane in usable])[0].number_id  # noqa: S311
@@ -149,7 +161,7 @@ def move_resting() -> int:
 
 
 def _move(lane_id: int, route_id: int, lanes: Sequence[Lane], now: datetime) -> int:
-    others = [lane for lane in candidates(lanes, {lane_id}) if lane.is_usable]
+    others = [lane for lane in candidates(lanes, {lane_id}) if lane.is_usable and lane.weight]
     if not others:
         return 0
     most = int(sum(lane.segments_per_second for lane in others) * 60)

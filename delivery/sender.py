@@ -157,8 +157,8 @@ class Sender:
             outcome = outcomes[ref]
         try:
             journal.came_back(ref, outcome_to_json(outcome))
-        except Exception:  # the outcome stands, whatever became of its line
-            logger.exception("outcome not journaled", extra={"attempt_id": intent.attempt_id})
+        except CannotWrite:
+            logger.warning("outcome not journaled", extra={"attempt_id": intent.attempt_id})
         return outcome
 
     def _tell_breaker(self, account_id: int, outcome: Outcome) -> None:

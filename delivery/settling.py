@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 KEEP_SECONDS = 30.0  # a commit may still be on its way into the database when its worker is dead
 CHUNK = 500
 LOST_AFTER = timedelta(minutes=10)
-COMMITTED_AFTER = timedelta(minutes=1)  # no claim's transaction lives as long
+COMMITTED_AFTER = timedelta(minutes=1)  # longer than a claim lives, unless its COMMIT hangs
 
 PENDING = """
 SELECT id, message_id, ref FROM delivery_attempt
@@ -57,7 +57,9 @@ SET attempt_id = greatest(f.attempt_id, least(seen.pending - 1, seen.old))
 FROM (SELECT min(id) FILTER (WHERE outcome = '') AS pending,
              max(id) FILTER (WHERE intent_at < %s) AS old
       FROM delivery_attempt WHERE id > (SELECT attempt_id FROM delivery_frontier)) seen
-WHERE seen.old IS NOT NULL
+WHERE seen.old IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+    AND backend_xid IS NOT NULL AND xact_start < clock_timestamp() - interval '30 seconds')
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 from django.db import transaction
 
@@ -48,7 +49,7 @@ def _wait_for_quiet(until: float) -> None:
 
 def _shift(moment: datetime) -> timedelta:
     ahead = moment - clock.now()
-    seconds = int(ahead.total_seconds())
+    seconds = ceil(ahead.total_seconds())
     if seconds <= 0:
         raise CannotShift("The clock only moves forward.")
     before = ClockShift.objects.order_by("-id").values_list("total_seconds", flat=True).first()

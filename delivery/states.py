@@ -92,8 +92,3 @@ MOVES: dict[Status, frozenset[Status]] = {
 }
 """From planned and our own final states a message moves on only by a report that an attempt
 thought not sent was taken after all; from nowhere that a provider may have it does it go back."""
-
-
-def sources_of(to: Status) -> list[str]:
-    """The states from which `to` may be reached, for the WHERE of an update."""
-    return [source.value for source, targets in MOVES.items() if to in targets]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from collections.abc import Callable
 
 import django_rq
 from django.conf import settings
 
-from brands.models import Installation
 from delivery import planning, routing, settling, upkeep, worker
+
+logger = logging.getLogger(__name__)
+
+
+class TidyFailed(Exception):
+    """Names the parts that did not get through; the log says why."""
 
 
 def send_slice() -> int:
@@ -29,10 +35,28 @@ def plan() -> int:
 
 
 def tidy() -> None:
-    """Expired rows, dead workers' journals, lost intents, rows of resting lanes."""
-    upkeep.sweep_expired()
-    settling.park_killers()
-    if installation := Installation.objects.first():
-        settling.settle_dead(Path(settings.JOURNAL_DIR), str(installation.identity))
-    settling.reconcile()
-    routing.move_resting()
+    """Expired rows, dead workers' journals, lost intents, rows of resting lanes.
+
+    Each part runs whatever became of the others; raises TidyFailed when one did not get through.
+    """
+    failed = [part.__name__ for part in TIDYING if not _got_through(part)]
+    if failed:
+        raise TidyFailed(", ".join(failed))
+
+
+def _got_through(part: Callable[[], object]) -> bool:
+    try:
+        part()
+    except Exception:
+        logger.exception("tidying failed", extra={"part": part.__name__})
+        return False
+    return True
+
+
+TIDYING: tuple[Callable[[], object], ...] = (
+    upkeep.sweep_expired,
+    settling.park_killers,
+    worker.settle_neighbours,
+    settling.reconcile,
+    routing.move_resting,
+)

@@ -39,6 +39,7 @@ RESTS = (
     InterfaceError,
     intents.Inconsistent,
     claims.ClockSkew,
+    pipeline.NotWitnessed,
     CannotWrite,
 )
 
@@ -66,12 +67,21 @@ def sender() -> Sender:
 
 def send_for(seconds: float) -> int:
     """Send for a slice of time; returns how many messages were claimed in it."""
+    settle_neighbours()
     installation = Installation.objects.first()
     if installation is None or not knows_database(installation):
         logger.error("nothing is sent: this database was not confirmed by a person")
         return 0
     with Journal.open(Path(settings.JOURNAL_DIR), str(installation.identity)) as journal:
         return Slice(installation, journal).run(time.monotonic() + seconds)
+
+
+def settle_neighbours() -> int:
+    """Settle the journals of this host's dead workers: no other host can read them."""
+    installation = Installation.objects.first()
+    if installation is None:
+        return 0
+    return settling.settle_dead(Path(settings.JOURNAL_DIR), str(installation.identity))
 
 
 def knows_database(installation: Installation) -> bool:

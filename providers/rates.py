@@ -239,6 +239,26 @@ def grant(
     return _nothing(wants, wait=LONGEST_WAIT, behind=True)
 
 
+RAISE_MARK = """
+local known = tonumber(redis.call('HGET', KEYS[1], 'attempt') or 0)
+if tonumber(ARGV[1]) > known then redis.call('HSET', KEYS[1], 'attempt', ARGV[1]) end
+return 1
+"""
+
+
+def raise_mark(redis: Redis, *, installation: str, attempt_id: int) -> bool:
+    """Tell Redis of intents that are committed, before they leave; False when it was not told.
+
+    A database that loses them is then behind the mark, even when it is the last batch that is lost.
+    """
+    try:
+        redis.register_script(RAISE_MARK)(keys=[_mark_key(installation)], args=[attempt_id])
+    except (RedisError, OSError) as error:
+        logger.warning("mark not raised", extra={"error": type(error).__name__})
+        return False
+    return True
+
+
 def stored_mark(redis: Redis, installation: str) -> Mark | None:
     """The highest ids Redis was told of, for the person who must confirm. Raises RedisError."""
     attempt, opt_out = redis.hmget(_mark_key(installation), ["attempt", "opt_out"])

@@ -295,8 +295,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("through_entry_id", models.BigIntegerField()),
-                ("due_at", models.DateTimeField(null=True)),
-                ("expires_at", models.DateTimeField(null=True)),
                 (
                     "places",
                     models.ForeignKey(

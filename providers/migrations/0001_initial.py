@@ -1,8 +1,7 @@
 import django.core.validators
 import django.db.models.deletion
-from django.db import migrations, models
-
 import providers.registry
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

@@ -20,6 +20,7 @@ from rich.console import Console
 from brands import clock
 from campaigns.models import Slot
 from config import demo, demo_course, demo_summary
+from config.bench import databases
 from config.demo import CannotStage, Killer, Options, alone
 from config.demo_course import Course, Stuck
 from config.demo_summary import Column, Phases, Progress, Told
@@ -100,12 +101,15 @@ class TestCourse:
         planning.plan_open_slots()
         assert not Course.of_open_slots().step()
 
-    def test_the_clock_stays_while_a_request_is_in_flight(self):
+    def test_the_clock_stays_while_a_request_is_in_flight(self, monkeypatch):
+        moves = []
+        monkeypatch.setattr(demo_course.shifting, "shift_to", lambda to, **_: moves.append(to))
         make_slot("America/New_York", CHICAGO)
         planning.plan_open_slots()
         make_attempt()
         finish()
         assert not Course.of_open_slots().step()
+        assert moves == []
 
     def test_the_clock_goes_to_the_next_zone_when_nothing_is_left_to_do(self):
         make_slot("America/New_York", CHICAGO)
@@ -151,6 +155,7 @@ class TestCourse:
     def test_it_says_so_when_nothing_moves_any_more(self, monkeypatch):
         make_slot("America/New_York")
         set_clock(NOON + timedelta(hours=3))
+        monkeypatch.setattr(demo_course, "STALLED_AFTER", 0.0)
         course = Course.of_open_slots()
         assert not course.step()
         monkeypatch.setattr(demo_course, "STUCK_AFTER", 0.0)
@@ -169,8 +174,8 @@ class TestCourse:
 
         course = Course.of_open_slots()
         course.run(tend)
-        assert course.shifts == 3  # Chicago's noon, New York's end, Chicago's end
-        assert sorted(hours) == [17, 18, 19, 20]
+        assert course.shifts == 2  # to Chicago's noon, then to its end, when New York's is over
+        assert sorted(hours) == [17, 18, 20]
         assert Planned.objects.count() == 2
 
 
@@ -363,7 +368,8 @@ def manage(*words: str, environment: dict[str, str]) -> subprocess.CompletedProc
 def own_environment(tmp_path):
     """A database, a Redis database and a folder that only this test uses."""
     url, redis = urlsplit(os.environ["DATABASE_URL"]), urlsplit(os.environ["REDIS_URL"])
-    name, number = f"demo_{os.getpid()}", 32 + int(redis.path.strip("/") or 0)
+    name = f"demo_{os.getpid()}"
+    number = databases(os.environ["REDIS_URL"]) - 1 - int(redis.path.strip("/") or 0)
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
         try:

@@ -239,9 +239,10 @@ class TestNotSent:
         assert 5 <= wait() <= 6.25
 
     @pytest.mark.parametrize("code", sorted(outcomes.NOT_COUNTED))
-    def test_by_our_own_doing_is_no_try_and_goes_at_once(self, message, come_back, code):
+    def test_by_our_own_doing_is_no_try_and_waits_a_moment(self, message, come_back, code):
         come_back(NotSent(code))
-        assert (Due.objects.get().tries, wait()) == (0, 0)
+        assert Due.objects.get().tries == 0
+        assert 0.5 <= wait() <= 0.625
 
     def test_is_ended_by_its_time(self, slot, lane, hand_over):
         end = NOON + timedelta(seconds=30)
@@ -320,6 +321,23 @@ class TestAFault:
         come_back(ACCOUNT_FAULT)
         come_back(THROTTLED)
         assert wait() >= 40
+
+    def test_of_one_in_a_batch_leaves_the_others_accounts_alone(self, slot, lane, hand_over):
+        lanes = [lane, another_lane(slot), another_lane(slot)]
+        for number in lanes:
+            fill_queue(slot, number, 2, now=NOON)
+        answers = {lanes[0].pk: ACCOUNT_FAULT, lanes[1].pk: SENDER_FAULT, lanes[2].pk: THROTTLED}
+        record(
+            [
+                Settled(intent.attempt_id, intent.message_id, answers[intent.lane_id])
+                for intent in hand_over()
+            ]
+        )
+        accounts = ProviderAccount.objects.filter(paused_at__isnull=False)
+        assert [account.pk for account in accounts] == [lanes[0].account_id]
+        assert [number.pk for number in SenderNumber.objects.filter(paused_at__isnull=False)] == [
+            lanes[1].pk
+        ]
 
     def test_counts_as_a_try(self, message, come_back):
         come_back(ACCOUNT_FAULT)

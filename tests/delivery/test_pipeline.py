@@ -671,10 +671,11 @@ class Outbox:
 
 
 class StubPicker:
-    """Grants what it was told to, once."""
+    """Grants what it was told to, and is the witness of intents unless it is told not to."""
 
-    def __init__(self, *grants, alone=None):
+    def __init__(self, *grants, alone=None, sees=True):
         self.alone, self._grants, self.used = alone, list(grants), None
+        self.seen, self._sees = [], sees
 
     def grant_alone(self):
         return self.alone
@@ -684,6 +685,10 @@ class StubPicker:
 
     def spent(self, used):
         self.used = list(used)
+
+    def witness(self, attempt_ids):
+        self.seen += attempt_ids
+        return self._sees
 
 
 class TestSendBatch:
@@ -699,6 +704,17 @@ class TestSendBatch:
         ((intent, _),) = outbox.parcels[0].intents
         assert (rows, intent.message_id) == (1, message.pk)
         assert picker.used == [(slot.campaign_id, lane.pk, 1)]
+        assert picker.seen == [intent.attempt_id]
+
+    def test_hands_over_nothing_that_had_no_witness(self, slot, lane, journal):
+        """A database that is restored later would not know of it, and nobody else either."""
+        a_message(slot)
+        outbox = Outbox()
+        picker = StubPicker(Grant(slot.campaign_id, lane.pk, 10), sees=False)
+        with pytest.raises(pipeline.NotWitnessed):
+            pipeline.send_batch(500, picker=picker, sender=outbox, journal=journal)
+        assert outbox.parcels == []
+        assert Attempt.objects.get().outcome == ""
 
     def test_hands_over_nothing_where_nothing_was_granted(self, slot, journal):
         a_message(slot)

@@ -52,7 +52,12 @@ class TestCandidates:
     def test_leave_out_what_is_barred_or_has_no_weight(self):
         lanes = [a_lane(1), a_lane(2, weight=0), a_lane(3)]
         assert candidates(lanes, without={1}) == [a_lane(3)]
-        assert candidates(lanes, without={1, 3}) == []
+        assert candidates(lanes, without={1, 2, 3}) == []
+
+    def test_are_one_without_weight_where_there_is_no_other(self):
+        brake = a_lane(1, weight=0)
+        assert candidates([brake]) == [brake]
+        assert candidates([brake, a_lane(2, order=1)]) == [a_lane(2, order=1)]
 
 
 class TestBounds:
@@ -66,6 +71,9 @@ class TestBounds:
     def test_of_nothing_are_none(self):
         assert bounds([]) == []
 
+    def test_of_one_without_weight_are_the_whole(self):
+        assert bounds([a_lane(1, weight=0)]) == [0.0]
+
 
 class TestChooseAgain:
     def test_chooses_by_weight(self):
@@ -78,7 +86,11 @@ class TestChooseAgain:
         lanes = [a_lane(1, account_id=8), a_lane(2, account_id=8), a_lane(3), a_lane(4)]
         assert {choose_again(lanes, {8}, {3}) for _ in range(20)} == {4}
 
-    @pytest.mark.parametrize("lanes", [[], [a_lane(1, is_usable=False)]], ids=["none", "resting"])
+    @pytest.mark.parametrize(
+        "lanes",
+        [[], [a_lane(1, is_usable=False)], [a_lane(1, weight=0)]],
+        ids=["none", "resting", "without-weight"],
+    )
     def test_chooses_none_where_none_may_send(self, lanes):
         assert choose_again(lanes, (), ()) is None
 
@@ -100,11 +112,9 @@ class TestLanesOf:
         ("model", "change", "usable"),
         [
             pytest.param(SenderNumber, {"paused_at": NOON}, False, id="number-paused"),
-            pytest.param(SenderNumber, {"retired_at": NOON}, False, id="number-retired"),
             pytest.param(SenderNumber, {"rests_until": NOON + SOON}, False, id="number-rests"),
             pytest.param(SenderNumber, {"rests_until": NOON}, True, id="number-has-rested"),
             pytest.param(ProviderAccount, {"paused_at": NOON}, False, id="account-paused"),
-            pytest.param(ProviderAccount, {"retired_at": NOON}, False, id="account-retired"),
             pytest.param(SenderNumber, {}, True, id="as-it-is"),
         ],
     )
@@ -113,6 +123,12 @@ class TestLanesOf:
         if change:
             model.objects.update(**change)
         assert [lane.is_usable for lane in self.lanes(route)] == [usable]
+
+    @pytest.mark.parametrize("model", [SenderNumber, ProviderAccount])
+    def test_are_none_of_what_is_retired(self, sandbox, model):
+        route = make_route(make_brand(), make_number())
+        model.objects.update(retired_at=NOON)
+        assert self.lanes(route) == []
 
 
 @pytest.mark.django_db
@@ -165,6 +181,11 @@ class TestMoveResting:
 
     def test_moves_nothing_where_nobody_else_can_send(self, slot, lanes):
         SenderNumber.objects.update(paused_at=NOON)
+        fill_queue(slot, lanes[0], 3, now=NOON)
+        assert move_resting() == 0
+
+    def test_moves_nothing_to_a_number_without_weight(self, slot, lanes):
+        RouteNumber.objects.filter(number=lanes[1]).update(weight=0)
         fill_queue(slot, lanes[0], 3, now=NOON)
         assert move_resting() == 0
 

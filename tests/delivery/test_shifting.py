@@ -13,7 +13,6 @@ from django.db import transaction
 from brands import clock
 from brands.models import ClockShift, Installation
 from delivery import claims
-from delivery.claims import SHIFT_LOCK
 from delivery.models import Attempt, Frontier
 from delivery.shifting import CannotShift, shift_to
 from tests.factories import NOON, fill_queue, make_installation, make_number, make_slot
@@ -44,7 +43,7 @@ def in_flight(outcome=""):
 class TestShiftTo:
     def test_moves_the_clock_to_that_moment(self, sandbox):
         assert HOUR - 5 * SECOND < shift_to(NOON + HOUR) <= HOUR
-        assert NOON + HOUR - SECOND <= clock.now() < NOON + HOUR + 5 * SECOND
+        assert NOON + HOUR <= clock.now() < NOON + HOUR + 5 * SECOND
 
     def test_adds_up(self, sandbox):
         before = ClockShift.objects.latest("id").total_seconds
@@ -114,7 +113,7 @@ class TestShiftTo:
                 assert ClockShift.objects.count() == 1
 
         at_once(work)
-        assert clock.now() > NOON + HOUR - SECOND
+        assert clock.now() >= NOON + HOUR
 
     @pytest.mark.django_db(transaction=True)
     def test_that_gave_up_leaves_no_lock_behind(self, sandbox, at_once):
@@ -136,7 +135,7 @@ class TestTheCommand:
 
     def test_moves_to_a_time(self, sandbox):
         call_command("shift_clock", "2035-03-08T15:00Z")
-        assert clock.now() >= datetime(2035, 3, 8, 15, tzinfo=UTC) - SECOND
+        assert clock.now() >= datetime(2035, 3, 8, 15, tzinfo=UTC)
 
     @pytest.mark.parametrize(
         "to", ["soon", "-01:00:00", "2035-03-08T15:00", "2035-02-30T15:00Z", "2035-03-07T16:00Z"]
@@ -151,7 +150,3 @@ class TestTheCommand:
         with pytest.raises(CommandError, match="Only a sandbox"):
             call_command("shift_clock", "03:00:00")
         assert Installation.objects.count() == 1
-
-
-def test_the_lock_is_the_one_that_claims_hold():
-    assert SHIFT_LOCK == claims.SHIFT_LOCK

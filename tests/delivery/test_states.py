@@ -11,7 +11,7 @@ from brands.models import Brand, ClockShift, Installation
 from campaigns.models import Campaign, Slot, TemplateVersion
 from compliance.models import ConsentEvent, OptOutEvent, Person
 from delivery.models import Attempt, Due, Inbound, Message
-from delivery.states import MOVES, Kind, Status, sources_of
+from delivery.states import MOVES, Kind, Status
 from leads.models import Lead, LeadList, ListEntry
 from providers.models import ProviderAccount, Route, SenderNumber
 from tests.factories import (
@@ -30,7 +30,6 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 PAIRS = list(product(Status, Status))
-ALWAYS_FORBIDDEN = [Status.PLANNED, Status.SENDING]
 
 
 def a_message(**fields):
@@ -118,11 +117,15 @@ class TestMoves:
             left += targets
         assert not reached & {Status.PLANNED, Status.SENDING}
 
-    def test_only_a_message_in_the_queue_may_be_sent(self):
-        assert sources_of(Status.SENDING) == ["planned"]
-
-    def test_only_an_intent_goes_back_to_the_queue(self):
-        assert sources_of(Status.PLANNED) == ["sending"]
+    @pytest.mark.parametrize(
+        ("to", "source"),
+        [
+            pytest.param(Status.SENDING, Status.PLANNED, id="only-from-the-queue-to-the-wire"),
+            pytest.param(Status.PLANNED, Status.SENDING, id="only-an-intent-goes-round-again"),
+        ],
+    )
+    def test_lead_there_from_one_state_only(self, to, source):
+        assert [before for before, targets in MOVES.items() if to in targets] == [source]
 
     def test_a_move_that_is_not_one_is_an_error(self):
         with pytest.raises(ValueError, match="accepted -> planned is not a move"):

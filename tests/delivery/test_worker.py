@@ -1,34 +1,34 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import pytest
 from django.db import InternalError, OperationalError, connection
 from rq.worker import SimpleWorker
 
 from brands.models import Installation
-from delivery import claims, outcomes, pipeline, worker
+from delivery import claims, outcomes, pipeline, sql, worker
+from delivery.claims import Grant
 from delivery.journal import CannotWrite, Journal
-from delivery.models import Attempt, Due, Message
+from delivery.models import Attempt, Message
 from delivery.sender import Answered
 from delivery.worker import send_for, system_identifier
-from providers import rates
-from providers.base import Accepted, NotSent
+from providers.base import Accepted, NotSent, outcome_to_json
 from tests.factories import NOON, fill_queue, make_number, make_slot
 
 pytestmark = pytest.mark.django_db
 
+ACCEPTED = Accepted("SM1")
 SECONDS = 10.0  # a slice ends long before, when it finds nothing to do
 
 
 class Provided:
-    """Stands for the sending thread: `answer` says what comes back for each intent."""
+    """Stands for the sending thread: `answer` says what comes back, after `late` questions."""
 
     def __init__(self):
         self.answer = lambda intent: Accepted(f"SM{intent.message_id}")
+        self.late = 0
         self.waits = []
-        self.asked = 0
 
     @property
     def under_way(self):
@@ -40,7 +40,9 @@ class Provided:
             self.waits.append(Answered(intent, self.answer(intent)))
 
     def collect(self, *, wait):
-        self.asked += 1
+        if self.waits and self.late:
+            self.late -= 1
+            return []
         answers, self.waits = self.waits, []
         return answers
 
@@ -57,8 +59,10 @@ class Journals:
 @pytest.fixture(autouse=True)
 def journals(monkeypatch, settings, tmp_path):
     """Short pauses, a folder of our own, and nobody has asked the worker to end."""
-    for pause in ("GIVE_UP_IDLE", "TROUBLE_PAUSE", "IDLE_PAUSE"):
-        monkeypatch.setattr(worker, pause, 0.02)
+    pauses = {"GIVE_UP_IDLE": 0.2, "TROUBLE_PAUSE": 0.01, "IDLE_PAUSE": 0.01}
+    for name, seconds in pauses.items():
+        monkeypatch.setattr(worker, name, seconds)
+    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: None)  # the test's own
     settings.JOURNAL_DIR = tmp_path / "journals"
     yield Journals(settings.JOURNAL_DIR)
     worker.stopping.clear()
@@ -138,10 +142,10 @@ class TestSystemIdentifier:
         assert system_identifier().isdigit()
 
     def test_is_empty_for_a_role_that_may_not_read_it(self):
-        with connection.cursor() as cursor:
-            cursor.execute("CREATE ROLE sendonce_test_nobody; SET LOCAL ROLE sendonce_test_nobody")
-            assert system_identifier() == ""
-            cursor.execute("RESET ROLE")
+        sql.rows("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM public")
+        sql.rows("CREATE ROLE sendonce_test_nobody")
+        sql.rows("SET LOCAL ROLE sendonce_test_nobody")
+        assert system_identifier() == ""
 
 
 class TestSlice:
@@ -150,26 +154,35 @@ class TestSlice:
         worker.stopping.set()
         assert send_for(SECONDS) == 0
 
-    def test_claims_nothing_while_a_whole_batch_is_on_the_wire(self, fill, sender, settings):
-        settings.SEND_BATCH = 2
-        fill(3)
-        sender.collect = lambda *, wait: []
-        one = worker.Slice(Installation.objects.get(), None)
-        one.sender.waits = [None, None]
-        assert one.turn() == 0
-        assert statuses() == ["planned"] * 3
+    def test_claims_nothing_while_a_whole_batch_is_on_the_wire(
+        self, fill, sender, settings, monkeypatch
+    ):
+        settings.SEND_BATCH, sender.late = 2, 3
+        fill(5)
+        claimed = []
+        original = claims.claim
+        monkeypatch.setattr(
+            claims, "claim", lambda *a, **n: claimed.append(sender.under_way) or original(*a, **n)
+        )
+        assert send_for(SECONDS) == 5
+        assert max(claimed) < 2
 
-    def test_waits_at_its_end_for_what_is_on_the_wire(self, fill, sender, monkeypatch):
+    def test_waits_at_its_end_for_what_is_on_the_wire(self, fill, sender, journals):
+        sender.late = 3
+        sender.answer = lambda intent: worker.stopping.set() or ACCEPTED
         fill(2)
-        collect = sender.collect
-        monkeypatch.setattr(worker, "STORE_AT", 1)
-        sender.collect = lambda *, wait: collect(wait=wait) if worker.stopping.is_set() else []
-        first_time(monkeypatch, worker.Slice, "store", worker.stopping)
-        monkeypatch.setattr(worker.Slice, "store", lambda self, *, wait: worker.stopping.set())
-        original = pipeline.record_answers
-        with pytest.MonkeyPatch.context():
-            pass
-        assert original
+        assert send_for(SECONDS) > 0
+        assert "sending" not in statuses()
+        assert journals.left == []
+
+    def test_what_was_not_written_gives_its_tokens_back(self, fill, sender, monkeypatch):
+        returned = []
+        monkeypatch.setattr(worker.Picker, "give_back", lambda _, intent: returned.append(intent))
+        codes = iter(["too_late", "journal_not_written", "429"])
+        sender.answer = lambda intent: NotSent(next(codes, "429"), throttled=True)
+        fill(3)
+        send_for(SECONDS)
+        assert len(returned) == 2
 
     def test_a_shift_of_the_clock_is_waited_for_without_trouble(
         self, fill, sender, journals, monkeypatch
@@ -178,3 +191,89 @@ class TestSlice:
         first_time(monkeypatch, claims, "claim", claims.Shifting())
         assert send_for(SECONDS) == 1
         assert journals.left == []
+
+
+TROUBLES = [OperationalError, InternalError, CannotWrite, claims.ClockSkew, pipeline.NotWitnessed]
+
+
+class TestTrouble:
+    @pytest.mark.parametrize("trouble", TROUBLES)
+    def test_with_a_claim_rests_and_goes_on(self, fill, sender, monkeypatch, trouble):
+        fill(2)
+        first_time(monkeypatch, pipeline, "send_batch", trouble("no"))
+        assert send_for(SECONDS) == 2
+        assert statuses() == ["accepted"] * 2
+
+    @pytest.mark.parametrize("trouble", [OperationalError, InternalError])
+    def test_with_the_database_keeps_answers_until_they_are_stored(
+        self, fill, sender, monkeypatch, trouble
+    ):
+        fill(2)
+        first_time(monkeypatch, pipeline, "record_answers", trouble("gone"))
+        send_for(SECONDS)
+        assert statuses() == ["accepted"] * 2
+
+    def test_leaves_the_journal_to_the_reaper(self, fill, sender, journals, monkeypatch):
+        fill(1)
+        first_time(monkeypatch, pipeline, "send_batch", OperationalError("the answer was lost"))
+        send_for(SECONDS)
+        assert len(journals.left) == 1
+
+    def test_settles_at_the_end_of_the_slice_what_was_committed_and_never_handed_over(
+        self, fill, sender, monkeypatch
+    ):
+        fill(2)
+        first_time(monkeypatch, worker.Picker, "spent", OperationalError("the answer was lost"))
+        send_for(SECONDS)
+        assert "" not in Attempt.objects.values_list("outcome", flat=True)
+        assert Attempt.objects.filter(code="worker_died_before_sending").exists()
+
+    def test_of_our_own_making_leaves_the_journal_too(self, fill, sender, journals, monkeypatch):
+        fill(1)
+        first_time(monkeypatch, worker.Picker, "spent", RuntimeError("a bug"))
+        with pytest.raises(RuntimeError):
+            send_for(SECONDS)
+        assert Attempt.objects.get().code == "worker_died_before_sending"
+        assert len(journals.left) == 1
+
+    def test_with_one_outcome_leaves_no_other_without_its_own(self, fill, sender, monkeypatch):
+        monkeypatch.setattr(outcomes, "_storable", lambda item: item)
+        bad, good = fill(2)
+        sender.answer = lambda intent: Accepted("S" * (65 if intent.message_id == bad.pk else 9))
+        journal_what_came_back(sender)
+        send_for(SECONDS)
+        bad.refresh_from_db()
+        good.refresh_from_db()
+        assert (bad.status, good.status) == ("unknown", "accepted")
+
+
+class TestNeighbours:
+    def test_a_slice_begins_by_settling_what_dead_workers_of_this_host_left(
+        self, slot, fill, sender, journals, sandbox
+    ):
+        fill(1)
+        with Journal.open(journals.folder, str(sandbox.identity)) as dead:
+            grants = [Grant(slot.campaign_id, slot.route.numbers.get().number_id, 1)]
+            pipeline.take(lambda now: claims.claim(grants, now=now), dead)
+        send_for(0)
+        assert Attempt.objects.get().code == "worker_died_before_sending"
+
+
+class TestWorker:
+    def test_asked_to_end_it_ends_the_slice_in_hand(self, monkeypatch):
+        monkeypatch.setattr(SimpleWorker, "request_stop", lambda *_: None)
+        worker.Worker.request_stop(object.__new__(worker.Worker), signal.SIGTERM, None)
+        assert worker.stopping.is_set()
+
+
+def journal_what_came_back(sender):
+    """As the sending thread does, before the outcome is handed in."""
+    submit = sender.submit
+
+    def writing(parcel):
+        submit(parcel)
+        for answered in sender.waits:
+            line = outcome_to_json(answered.outcome)
+            parcel.journal.came_back(answered.intent.send.ref, line)
+
+    sender.submit = writing

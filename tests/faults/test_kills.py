@@ -44,6 +44,7 @@ DECIDING = {
 }
 COMMITTED = {
     "after the commit": after(COMMIT, armed_by="delivery.intents:write"),
+    "before Redis is told": before("delivery.picking:Picker.witness"),
     "before the hand-over": before("delivery.sender:Sender.submit"),
     "before the first journal line": before("delivery.journal:Journal.leaving"),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from brands.models import ClockShift
 from delivery import sql
 from delivery.claims import SHIFT_LOCK
@@ -10,6 +12,7 @@ from tests.faults import child
 from tests.faults.child import Struck
 from tests.faults.world import eventually
 
+WITH_INTENTS = Struck(target="delivery.sender:Sender.submit", at="before", signal=signal.SIGSTOP)
 HELD = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND granted
 AND mode = 'ExclusiveLock' AND database = (
@@ -22,16 +25,19 @@ def is_held():
 
 
 def test_a_shift_that_is_killed_while_it_waits_stops_nobody(world):
-    world.fill(20)
-    world.start(Struck(target="delivery.sender:Sender.submit", at="before")).died()
+    world.fill(30, rate=10)
+    frozen = world.start(WITH_INTENTS)
+    eventually(lambda: frozen.is_stopped)
     attempts, shifts = Attempt.objects.count(), ClockShift.objects.count()
-    shift = world.start(does=child.shift)  # it waits for the dead worker's intents
+    assert 0 < attempts < 30
+    shift = world.start(does=child.shift)  # it waits for those intents
     eventually(is_held)
     world.start(seconds=0.3).over()
     assert Attempt.objects.count() == attempts
     shift.kill()
     eventually(lambda: not is_held())
     assert ClockShift.objects.count() == shifts
+    frozen.kill()
     world.settle()
     world.send_the_rest()
     world.assert_sent_once()

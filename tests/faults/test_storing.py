@@ -7,6 +7,7 @@ import pytest
 from tests.faults.world import eventually
 
 ALL = 20
+ENOUGH = 12  # connections turned away: more than the tries of one record
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def answered_in_vain(world, wire):
     worker = world.start(PORT=wire.port)
     eventually(lambda: world.received() == ALL)
     wire.is_down = True
-    eventually(lambda: world.answered() == ALL and wire.turned_away >= 2)
+    eventually(lambda: world.answered() == ALL and wire.turned_away >= ENOUGH)
     assert world.outcomes() == {"": ALL}
     return worker
 

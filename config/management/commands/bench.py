@@ -48,7 +48,8 @@ class Command(BaseCommand):
         except RedisError as error:
             raise CommandError(f"Redis cannot be used: {error}") from error
         except OSError as error:
-            raise CommandError(f"{error.filename} cannot be written: {error.strerror}.") from error
+            file = f"{error.filename} cannot be written: " if error.filename else ""
+            raise CommandError(f"{file}{error.strerror or error}.") from error
         if code:
             sys.exit(code)
 

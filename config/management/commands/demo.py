@@ -15,6 +15,7 @@ from config import demo
 from config.demo_course import Stuck
 from config.demo_processes import Broken
 from config.demo_stage import CannotStage
+from delivery.shifting import CannotShift
 from leads.invention import CannotInvent
 
 INTERRUPTED = 130
@@ -76,7 +77,7 @@ class Command(BaseCommand):
             raise CommandError("The tables are not there yet: run manage.py migrate.") from error
         except RedisError as error:
             raise CommandError(f"Redis cannot be used: {error}") from error
-        except (CannotStage, CannotInvent, Broken, Stuck, OSError) as error:
+        except (CannotStage, CannotInvent, CannotShift, Broken, Stuck, OSError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED if options["check"] else 0)

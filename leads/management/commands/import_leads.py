@@ -27,7 +27,7 @@ from leads.intake import GaveUp
 from leads.models import LeadList
 
 EVERY = 5.0  # seconds between two lines of progress
-LARGEST_BATCH = 50_000
+LARGEST_BATCH = 20_000  # a longer transaction would keep an opt-out waiting
 BUFFER = 1 << 20
 
 

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from datetime import date, time
+
+import pytest
+
+from brands import clock
+from campaigns.models import Campaign, ListRoute, Slot, TemplateVersion
+from campaigns.starting import CannotStart, largest_segments, route_of, start
+from leads.models import Lead, LeadList
+from providers.models import Route, SenderNumber
+from tests.factories import (
+    NOON,
+    make_brand,
+    make_campaign,
+    make_lead,
+    make_list,
+    make_number,
+    make_route,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def brand(sandbox):
+    return make_brand(name="Acme", short_domain="go.example.com")
+
+
+@pytest.fixture
+def route(brand):
+    return make_route(brand, make_number())
+
+
+def a_campaign(brand, *leads, **fields):
+    """With one draft slot."""
+    campaign = make_campaign(brand, make_list(brand, *leads), **fields)
+    add_slot(campaign)
+    return campaign
+
+
+def add_slot(campaign, **fields):
+    fields = {"local_date": date(2035, 3, 7), "local_time": time(12), **fields}
+    return Slot.objects.create(campaign=campaign, **fields)
+
+
+class TestStart:
+    def test_opens_the_draft_slots(self, brand, route):
+        campaign = a_campaign(brand)
+        add_slot(campaign, ordinal=2)
+        assert start(campaign) == 2
+        assert set(campaign.slots.values_list("state", flat=True)) == {"open"}
+
+    def test_says_when_the_campaign_began(self, brand, route):
+        campaign = a_campaign(brand)
+        start(campaign)
+        campaign.refresh_from_db()
+        assert NOON <= campaign.started_at <= clock.now()
+
+    def test_pins_what_each_slot_says_and_how(self, brand, route):
+        campaign = a_campaign(brand, text="Hi")
+        LeadList.objects.update(rules={"state": "NY"})
+        campaign.lead_list.refresh_from_db()
+        start(campaign)
+        slot = campaign.slots.get()
+        assert slot.template_version == campaign.template.latest()
+        assert (slot.route, slot.list_rules, slot.largest_segments) == (route, {"state": "NY"}, 1)
+
+    def test_pins_for_good(self, brand, route):
+        """A later version or route is for later slots."""
+        campaign = a_campaign(brand, text="Hi")
+        start(campaign)
+        TemplateVersion.objects.create(template=campaign.template, number=2, text="Ho")
+        Campaign.objects.update(route=make_route(brand, make_number(), is_default=False))
+        campaign.refresh_from_db()
+        add_slot(campaign, ordinal=2)
+        assert start(campaign) == 1
+        first, second = campaign.slots.order_by("ordinal")
+        assert (first.template_version.text, second.template_version.text) == ("Hi", "Ho")
+        assert (first.route, second.route) == (route, campaign.route)
+
+    def test_keeps_the_first_time_it_began(self, brand, route):
+        campaign = a_campaign(brand)
+        Campaign.objects.update(started_at=NOON)
+        start(campaign)
+        campaign.refresh_from_db()
+        assert campaign.started_at == NOON
+
+    def test_leaves_closed_slots_closed(self, brand, route):
+        campaign = a_campaign(brand)
+        start(campaign)
+        Slot.objects.update(state="closed")
+        add_slot(campaign, ordinal=2)
+        start(campaign)
+        assert list(campaign.slots.order_by("ordinal").values_list("state", flat=True)) == [
+            "closed",
+            "open",
+        ]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_twice_at_once_opens_each_slot_once(self, brand, route, at_once):
+        campaign = a_campaign(brand)
+
+        def work(_):
+            try:
+                return start(Campaign.objects.get(pk=campaign.pk))
+            except CannotStart:
+                return 0
+
+        assert sorted(at_once(work)) == [0, 1]
+
+
+class TestCannotStart:
+    def refusal(self, campaign):
+        with pytest.raises(CannotStart) as caught:
+            start(campaign)
+        campaign.refresh_from_db()
+        assert campaign.started_at is None
+        assert not campaign.slots.exclude(state="draft").exists()
+        return str(caught.value)
+
+    def test_without_a_text(self, brand, route):
+        campaign = a_campaign(brand)
+        Campaign.objects.update(template=brand.template_set.create(name="Empty"))
+        campaign.refresh_from_db()
+        assert self.refusal(campaign) == "Template: it has no text yet; add a version."
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("Hi {first}", "Template: {first} is not a name we know; use one of: brand, city,"),
+            ("Hi {first_name", "Template: A { stands alone; names are written like {first_name}."),
+            ("Hi {first_name!r}", "Template: A { stands alone;"),
+        ],
+        ids=["unknown-name", "stray-brace", "format-trick"],
+    )
+    def test_with_a_text_that_cannot_be_filled_in(self, brand, route, text, words):
+        assert self.refusal(a_campaign(brand, text=text)).startswith(words)
+
+    def test_with_a_link_to_nowhere(self, brand, route):
+        campaign = a_campaign(brand, text="See {link}", destination="")
+        words = "Destination: the template has a {link}; say where it leads."
+        assert self.refusal(campaign) == words
+
+    def test_without_a_route(self, brand):
+        words = "Route: neither list, campaign nor brand has one; choose a default route."
+        assert self.refusal(a_campaign(brand)) == words
+
+    def test_with_a_route_without_numbers(self, brand):
+        route = make_route(brand)
+        words = f"Route: {route.name} has no sender number; add one."
+        assert self.refusal(a_campaign(brand)) == words
+
+    def test_with_a_route_whose_numbers_are_retired(self, brand, route):
+        SenderNumber.objects.update(retired_at=NOON)
+        words = f"Route: {route.name} has no sender number; add one."
+        assert self.refusal(a_campaign(brand)) == words
+
+    def test_without_a_slot(self, brand, route):
+        campaign = make_campaign(brand, make_list(brand))
+        words = "Slots: the campaign has no draft slot to start; add one."
+        assert self.refusal(campaign) == words
+
+    def test_a_second_time_without_a_new_slot(self, brand, route):
+        campaign = a_campaign(brand)
+        start(campaign)
+        with pytest.raises(CannotStart, match="no draft slot"):
+            start(campaign)
+
+
+class TestRouteOf:
+    @pytest.fixture
+    def routes(self, brand, route):
+        """The campaign's own, and the list's own."""
+        return [make_route(brand, make_number(), is_default=False) for _ in range(2)]
+
+    def test_is_the_lists_first(self, brand, routes):
+        campaign = a_campaign(brand, route=routes[0])
+        ListRoute.objects.create(lead_list=campaign.lead_list, route=routes[1])
+        assert route_of(campaign) == routes[1]
+
+    def test_is_the_campaigns_next(self, brand, routes):
+        assert route_of(a_campaign(brand, route=routes[0])) == routes[0]
+
+    def test_is_the_brands_default_at_last(self, brand, route, routes):
+        assert route_of(a_campaign(brand)) == route
+
+    def test_is_never_a_retired_default(self, brand, route, routes):
+        Route.objects.filter(pk=route.pk).update(retired_at=NOON)
+        with pytest.raises(CannotStart, match="choose a default route"):
+            route_of(a_campaign(brand))
+
+    def test_is_never_another_brands(self, brand):
+        make_route(make_brand(), make_number())
+        with pytest.raises(CannotStart, match="choose a default route"):
+            route_of(a_campaign(brand))
+
+
+class TestLargestSegments:
+    def parts(self, brand, text, **names):
+        lead = make_lead(brand, **names)
+        return largest_segments(text, a_campaign(brand, make_lead(brand), lead, text=text))
+
+    def test_counts_the_longest_names_of_the_list(self, brand):
+        # 138 characters, a blank and 21 of the opt-out line are exactly one segment
+        assert self.parts(brand, "{first_name}" + "x" * 100, first_name="y" * 38) == 1
+        assert self.parts(brand, "{first_name}" + "x" * 100, first_name="y" * 39) == 2
+
+    def test_counts_nobody_elses(self, brand):
+        make_lead(make_brand(), first_name="y" * 80)
+        make_lead(brand, first_name="y" * 80)  # on no list
+        assert self.parts(brand, "{first_name}" + "x" * 100) == 1
+
+    def test_counts_the_brand_and_its_link(self, brand):
+        link = "https://go.example.com/abcdefgh"
+        room = 138 - len("Acme") - len(link)
+        assert self.parts(brand, "{brand}{link}" + "x" * room) == 1
+        assert self.parts(brand, "{brand}{link}" + "x" * (room + 1)) == 2
+
+    def test_counts_the_opt_out_line_once(self, brand):
+        assert self.parts(brand, "x" * 139 + "Reply STOP to opt out") == 1
+
+    def test_counts_a_fall_back_that_is_longer_than_any_name(self, brand):
+        assert self.parts(brand, "{first_name|" + "y" * 60 + "}" + "x" * 100, first_name="Al") == 2
+
+    def test_counts_a_list_without_people(self, brand):
+        assert largest_segments("Hi {first_name}", a_campaign(brand)) == 1
+        assert not Lead.objects.exists()

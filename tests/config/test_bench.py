@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.db import connection
+from redis import Redis
+
+from brands import clock
+from brands.models import Brand
+from compliance import phones
+from compliance.models import Person
+from config import bench, bench_figures, bench_run, bench_stage
+from config.bench import NoGround, own_database, own_redis
+from config.bench_run import TookTooLong
+from config.services import ROOT
+from delivery import planning
+from delivery.models import Due, Message, Sticky
+from leads.models import Lead
+from providers.models import ProviderAccount, SenderNumber
+
+GONE = 4_000_000  # no process has so high a number
+SIMULATOR = "http://127.0.0.1:9"
+
+
+def names() -> set[str]:
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        return {name for (name,) in server.execute("SELECT datname FROM pg_database")}
+
+
+def make_database(name: str) -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOwnDatabase:
+    def test_is_there_while_it_is_used_and_gone_afterwards(self):
+        with own_database() as url:
+            mine = urlsplit(url).path.strip("/")
+            assert mine in names()
+        assert mine not in names()
+
+    def test_goes_even_when_somebody_still_holds_it_open(self):
+        with own_database() as url:
+            held = psycopg.connect(url)
+        assert urlsplit(url).path.strip("/") not in names()
+        held.close()
+
+    def test_goes_when_the_measuring_fails(self):
+        with pytest.raises(ZeroDivisionError), own_database() as url:
+            raise ZeroDivisionError
+        assert urlsplit(url).path.strip("/") not in names()
+
+    def test_what_a_killed_run_left_behind_is_removed(self):
+        make_database(f"bench_{GONE}")
+        bench.remove_left_over()
+        assert f"bench_{GONE}" not in names()
+
+    def test_one_whose_run_goes_on_is_kept(self):
+        name = f"bench_{os.getppid()}"
+        make_database(name)
+        bench.remove_left_over()
+        assert name in names()
+        bench.drop(name)
+
+    def test_without_an_address_it_is_said_which_variable_is_missing(self, monkeypatch):
+        monkeypatch.delenv("DATABASE_URL")
+        with pytest.raises(NoGround, match="DATABASE_URL is not set"), own_database():
+            pass
+
+
+class TestOwnRedis:
+    def test_is_another_database_and_empty_again_afterwards(self, redis):
+        redis.set("ours", 1)
+        with own_redis() as url:
+            mine = Redis.from_url(url)
+            assert mine.get("ours") is None
+            mine.set("theirs", 1)
+        assert mine.dbsize() == 0
+        assert redis.get("ours") == b"1"
+
+    def test_two_runs_do_not_share_one(self):
+        with own_redis() as first, own_redis() as second:
+            assert first != second
+
+    def test_one_that_holds_something_is_passed_over(self):
+        with own_redis() as url:
+            pass
+        other = Redis.from_url(url)
+        other.set("somebody", "else")
+        with own_redis() as mine:
+            assert mine != url
+        assert other.get("somebody") == b"else"
+        other.flushdb()
+
+    def test_one_that_a_killed_run_left_behind_is_used_again(self):
+        with own_redis() as url:
+            pass
+        left = Redis.from_url(url)
+        left.mset({bench.OWNER: GONE, "rq:queue:send": "old"})
+        with own_redis() as mine:
+            assert mine == url
+            assert left.get("rq:queue:send") is None
+
+
+@pytest.mark.parametrize(
+    ("now", "noon"),
+    [
+        pytest.param("2035-03-07T12:00Z", "2035-03-07T20:00Z", id="the same day"),
+        pytest.param("2035-03-07T20:00Z", "2035-03-08T20:00Z", id="noon is over"),
+        pytest.param("2035-03-11T02:00Z", "2035-03-12T19:00Z", id="past Sunday, in summer time"),
+    ],
+)
+def test_the_clock_begins_at_noon_on_the_west_coast(now: str, noon: str):
+    assert bench_stage.next_noon(datetime.fromisoformat(now)) == datetime.fromisoformat(noon)
+
+
+@pytest.mark.django_db
+class TestStage:
+    PEOPLE = 600
+
+    @pytest.fixture(autouse=True)
+    def stage(self, django_db_setup):
+        bench_stage.make(self.PEOPLE, simulator=SIMULATOR)
+
+    def test_everybody_has_a_valid_number_of_their_own_without_magic(self):
+        found = list(Person.objects.values_list("phone", flat=True))
+        assert len(set(found)) == self.PEOPLE
+        assert {phones.parse(phone).e164 for phone in found} == set(found)
+        assert min(int(phone[-4:]) for phone in found) > 15
+
+    def test_each_lead_is_one_brands_and_has_consent_name_and_place(self):
+        whole = Lead.objects.exclude(consent=None).exclude(places=None).exclude(last_name="")
+        assert whole.filter(status="active").count() == self.PEOPLE
+        assert Lead.objects.values("brand").distinct().count() == bench_stage.BRANDS
+
+    def test_half_of_them_know_a_number(self):
+        assert Sticky.objects.count() == pytest.approx(self.PEOPLE / 2, abs=4)
+
+    def test_all_is_due_at_once_when_planned(self):
+        planned = planning.plan_open_slots()
+        now = clock.now()
+        assert planned == self.PEOPLE - self.PEOPLE // bench_stage.EVERY
+        assert Due.objects.filter(not_before__lte=now, expires_at__gt=now).count() == planned
+
+    def test_nothing_is_sent_before_the_release(self):
+        assert Brand.objects.count() == bench_stage.BRANDS
+        assert bench_stage.Installation.objects.get().stopped_at is not None
+        bench_stage.release()
+        assert bench_stage.Installation.objects.get().stopped_at is None
+
+    def test_one_of_a_hundred_has_opted_out_in_the_end(self):
+        planning.plan_open_slots()
+        bench_stage.opt_out_half(bench_stage.EVERY // 2)
+        gone = Person.objects.filter(opted_out_at__isnull=False).count()
+        assert gone == self.PEOPLE // 100
+
+    def test_all_limits_together_allow_a_fifth_more_than_the_goal(self):
+        most = 1.2 * bench_stage.GOAL
+        for rows in (SenderNumber, ProviderAccount, Brand):
+            rates = rows.objects.values_list("segments_per_second", flat=True)
+            assert sum(rates) == pytest.approx(most)
+
+    def test_every_cap_is_on(self):
+        assert all(Brand.objects.values_list("daily_cap", flat=True))
+
+
+class TestFigures:
+    def test_a_person_who_was_taken_twice_is_one_duplicate(self, tmp_path):
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.write_text("".join(map(request, range(1, 4), "aab", [True, True, True])))
+        assert bench_figures.duplicates(ledger) == 1
+
+    def test_what_was_not_taken_is_no_duplicate(self, tmp_path):
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.write_text("".join(map(request, range(1, 4), "aab", [False, True, True])))
+        assert bench_figures.duplicates(ledger) == 0
+
+    @pytest.mark.django_db
+    def test_it_is_done_when_nothing_waits_and_nothing_is_in_flight(self):
+        bench_stage.make(200, simulator=SIMULATOR)
+        assert bench_figures.is_done()
+        planning.plan_open_slots()
+        assert not bench_figures.is_done()
+        Due.objects.all().delete()
+        Message.objects.update(status="sending")
+        assert not bench_figures.is_done()
+        Message.objects.update(status="accepted")
+        assert bench_figures.is_done()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_statements_are_counted_from_when_it_was_asked_for(self):
+        assert bench_figures.count_statements()
+        before = bench_figures.statements(are_counted=True)
+        for _ in range(10):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 'counted by the benchmark'")
+        after = bench_figures.statements(are_counted=True)
+        assert after.statements - before.statements >= 10
+        assert after.round_trips >= after.statements
+
+    @pytest.mark.django_db
+    def test_where_nobody_counts_the_transactions_are_told_all_the_same(self):
+        found = bench_figures.statements(are_counted=False)
+        assert (found.statements, found.round_trips) == (None, None)
+        assert found.transactions > 0
+
+    @pytest.mark.django_db
+    def test_the_servers_are_found_among_the_processes(self):
+        assert "postgres" in bench_figures.postgres().name()
+        assert "server" in bench_figures.valkey().name()
+
+    @pytest.mark.django_db
+    def test_processor_seconds_are_told_by_kind(self):
+        me = os.getpid()
+        processors = bench_figures.Processors(
+            {"send-1": me, "simulator": me, "scheduler": me, "plan": me, "upkeep": me}
+        )
+        until = time.process_time() + 0.2
+        while time.process_time() < until:
+            pass
+        used = processors.used()
+        assert 0.1 < used["workers"] < 5
+        assert set(used) >= {"workers", "simulator", "postgres", "valkey"}
+        assert processors.peak_mb() > 10
+
+
+def request(seq: int, to: str, took: bool) -> str:
+    asked = {"seq": seq, "received_at": 1.0, "provider": "twilio", "account": "A", "from": "b"}
+    answered = {"seq": seq, "verdict": "accepted", "took": took, "provider_ref": f"S{seq}"}
+    lines = ({**asked, "to": to, "text": "Hi", "ref": f"r{seq}"}, answered)
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def test_it_stops_by_itself(monkeypatch):
+    monkeypatch.setattr(bench_run.signal, "alarm", lambda seconds: None)
+    with pytest.raises(TookTooLong, match="after 600 seconds"), bench_run.at_most(600):
+        signal.raise_signal(signal.SIGALRM)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "is_well"),
+    [
+        pytest.param({}, True, id="none"),
+        pytest.param({"duplicates": 1}, False, id="a duplicate"),
+        pytest.param({"is_clean": False}, False, id="the ledger disagrees"),
+        pytest.param({"is_complete": False}, False, id="a worker died"),
+    ],
+)
+def test_what_makes_a_run_fail(trouble: dict[str, object], is_well: bool):
+    found = {"duplicates": 0, "is_clean": True, "is_complete": True, **trouble}
+    assert bench_run.is_well(found) is is_well
+
+
+def test_the_lines_name_every_figure_and_say_what_was_not_counted():
+    found = {"messages_per_second": 9_500, "statements_per_message": None, "steps": {"held": 2}}
+    told = "\n".join(bench_run.lines(found))
+    words = Counter(told.split())
+    assert words["9,500"] == words["held"] == 1
+    assert "not counted" in told
+
+
+def manage(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "manage.py"), "bench", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        pytest.param(["everything"], "invalid choice: 'everything'", id="what"),
+        pytest.param([], "the following arguments are required: what", id="nothing"),
+        pytest.param(["delivery", "--messages", "0"], "argument --messages", id="no messages"),
+        pytest.param(
+            ["delivery", "--latency-ms", "-1"], "argument --latency-ms", id="back in time"
+        ),
+    ],
+)
+def test_a_bad_argument_is_explained(words: list[str], reason: str):
+    done = manage(*words)
+    assert done.returncode == 2
+    assert reason in done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured(tmp_path):
+    done = manage("delivery", "--json", str(tmp_path / "no" / "folder.json"))
+    assert done.returncode == 1
+    assert "folder.json cannot be written: No such file or directory." in done.stderr
+
+
+def test_a_small_run_measures_everything_and_leaves_nothing_behind(tmp_path):
+    file = tmp_path / "figures.json"
+    done = manage(*("delivery", "--messages", "400", "--workers", "1", "--json", str(file)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(file.read_text())
+    assert found["accepted"] == 396
+    assert found["steps"] == {"accepted": 396, "refused: opted_out": 2}
+    assert found["duplicates"] == 0
+    assert {name for name, value in found.items() if value is None} == set()
+    assert set(found) >= KEYS
+    assert not any(name.startswith("bench_") for name in names())
+
+
+KEYS = {
+    "messages_per_second",
+    "planning_seconds",
+    "duplicates",
+    "cpu_seconds",
+    "peak_worker_mb",
+    "p95_seconds",
+    "statements_per_message",
+    "settings",
+}
