@@ -1,11 +1,12 @@
-import brands.zones
 import datetime
+import uuid
+
 import django.core.validators
 import django.db.models.deletion
-import uuid
 from django.conf import settings
 from django.db import migrations, models
 
+import brands.zones
 
 SANDBOX_CLOCK = """
 CREATE OR REPLACE FUNCTION sendonce_now() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$

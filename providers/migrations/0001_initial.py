@@ -1,7 +1,8 @@
 import django.core.validators
 import django.db.models.deletion
-import providers.registry
 from django.db import migrations, models
+
+import providers.registry
 
 
 class Migration(migrations.Migration):
