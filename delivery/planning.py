@@ -139,6 +139,9 @@ def _plan_or_log(slot: Slot, chunk: int) -> int:
     """A slot that cannot be planned leaves the others theirs; it is tried again each minute."""
     try:
         return plan_slot(slot, chunk=chunk)
+    except OperationalError:
+        logger.warning("planning waits for a lock", extra={"slot_id": slot.pk})
+        return 0
     except Exception:
         logger.exception("slot not planned", extra={"slot_id": slot.pk})
         return 0
@@ -202,11 +205,7 @@ def end_of(slot: Slot, shares: Sequence[Share]) -> datetime:
 def _plan_share(slot: Slot, share: Share, now: datetime, chunk: int) -> int:
     planned = 0
     while True:
-        try:
-            entries, messages = _plan_chunk(slot, share, now, chunk)
-        except OperationalError:
-            logger.warning("planning waits for a lock", extra={"slot_id": slot.pk})
-            return planned
+        entries, messages = _plan_chunk(slot, share, now, chunk)
         planned += messages
         if entries < chunk:
             return planned

@@ -216,6 +216,11 @@ class TestHoldForPersonLimit:
                 id="day",
             ),
             pytest.param(
+                [sent(timedelta(hours=hours)) for hours in (30, 20, 10, 3)],
+                NOW + timedelta(hours=4),
+                id="day-without-what-is-older",
+            ),
+            pytest.param(
                 [sent(timedelta(days=days)) for days in (6.5, 5, 4, 3, 2, 1.5)],
                 NOW + timedelta(days=0.5),
                 id="week",
