@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,7 +22,9 @@ from typing import Self, cast
 from urllib.parse import quote
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.payload import BytesPayload
 from multidict import CIMultiDict
 from yarl import URL
@@ -61,6 +65,10 @@ class NotBuilt(Exception):
     """No request could be made of it, so nothing left."""
 
 
+class TooLate(Exception):
+    """The deadline of the write had passed; not a byte of the request was written."""
+
+
 class AnswerTooLarge(Exception):
     """The answer is longer than any we expect; the rest of it was not read."""
 
@@ -85,6 +93,7 @@ class Transport:
                 total=request_seconds, connect=connect_seconds, sock_connect=connect_seconds
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=_RequestInTime,
             auto_decompress=False,
         )
         self._session._retry_connection = False
@@ -119,6 +128,7 @@ class Transport:
             return _alike(sends, _not_built(error))
         if self._session.closed:
             return _alike(sends, NotSent("transport_closed"))
+        _write_by.set(math.inf if write_by is None else write_by)
         try:
             response = await self._exchange(request.method, url, headers, body, write_by)
         except Exception as error:  # noqa: BLE001
@@ -165,6 +175,24 @@ class Transport:
             return self._session.timeout
         left = max(SHORTEST_CONNECT, min(self._connect_seconds, write_by - time.monotonic()))
         return aiohttp.ClientTimeout(total=self._request_seconds, connect=left, sock_connect=left)
+
+
+_write_by: ContextVar[float] = ContextVar("write_by", default=math.inf)
+
+
+class _RequestInTime(aiohttp.ClientRequest):
+    """Asks for the time where the bytes go out, which is a turn of the loop after the call.
+
+    Until here the headers are in the writer's own buffer, so a refusal leaves nothing on the wire.
+    """
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        if time.monotonic() > _write_by.get() and conn.protocol is not None:
+            conn.protocol.set_exception(TooLate())
+            return
+        await super().write_bytes(writer, conn, content_length)
 
 
 class _OneAnswerPerRequest(ResponseHandler):
@@ -259,6 +287,8 @@ def _fate(error: Exception) -> Outcome:
     """What an exchange that brought no whole answer leaves us with."""
     if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         return NotSent("address_refused")
+    if isinstance(error, TooLate):
+        return NotSent("too_late")
     if isinstance(error, NO_CONNECTION):
         cause = getattr(error, "os_error", None)
         if isinstance(cause, addresses.AddressRefused):

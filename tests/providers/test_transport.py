@@ -87,6 +87,21 @@ class TestWhatIsSurelyNotSent:
                 filler.close()
         assert result == NOT_CONNECTED
 
+    def test_a_request_whose_deadline_passed_before_its_first_byte(self):
+        async def late():
+            async with Peer(always(TAKEN)).running() as peer, Transport() as transport:
+                access = an_access(peer.port)
+                first = await transport.send(Twilio(), [a_send()], access)
+                passed = time.monotonic() - 1
+                second = await transport.send(Twilio(), [a_send()], access, write_by=passed)
+                third = await transport.send(Twilio(), [a_send()], access)
+                return [first["r1"], second["r1"], third["r1"]], len(peer.requests)
+
+        outcomes, seen = run(late())
+        assert outcomes[1] == NotSent("too_late")
+        assert outcomes[0] == outcomes[2] != outcomes[1]
+        assert seen == 2
+
     def test_a_tls_handshake_that_fails(self):
         async def plain(client):
             await client.write(answer(400))
