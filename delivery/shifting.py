@@ -14,6 +14,9 @@ from delivery import sql
 from delivery.claims import SHIFT_LOCK
 
 POLL = 0.05  # seconds
+LOCK = """
+SELECT set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(%s)
+"""
 IN_FLIGHT = """
 SELECT EXISTS (SELECT 1 FROM delivery_attempt
                WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '')
@@ -29,13 +32,14 @@ def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
 
     All sending stops, what is in flight is waited for (at most `patience` seconds), and sending
     goes on. One transaction holds the lock that every claim needs, so a shift that dies midway has
-    changed nothing and stops nobody. Raises CannotShift.
+    changed nothing and stops nobody; one that stands still (Ctrl-Z) loses it after five seconds and
+    fails. Raises CannotShift.
     """
     installation = Installation.objects.first()
     if installation is None or not installation.is_sandbox:
         raise CannotShift("Only a sandbox may move its clock.")
     with transaction.atomic():
-        sql.rows("SELECT pg_advisory_xact_lock(%s)", SHIFT_LOCK)
+        sql.rows(LOCK, SHIFT_LOCK)
         _wait_for_quiet(time.monotonic() + patience)
         return _shift(moment)
 

@@ -6,7 +6,6 @@ The RQ worker around it only learns to tell a running slice that it should end.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from functools import cache
 from pathlib import Path
@@ -43,14 +42,24 @@ RESTS = (
     CannotWrite,
 )
 
-stopping = threading.Event()
+
+class Stopping:
+    """Whether this process was asked to end.
+
+    A plain flag: an Event waits for itself for ever when a second signal comes within its `set`.
+    """
+
+    is_asked = False
+
+
+stopping = Stopping()
 
 
 class Worker(SimpleWorker):
     """RQ's worker without a fork; a warm shutdown also ends the slice in hand."""
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        stopping.set()
+        stopping.is_asked = True
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
@@ -114,7 +123,7 @@ class Slice:
     def run(self, until: float) -> int:
         claimed, last_work = 0, time.monotonic()
         try:
-            while time.monotonic() < until and not stopping.is_set():
+            while time.monotonic() < until and not stopping.is_asked:
                 rows = self.turn()
                 claimed += rows
                 if rows or self.sender.under_way:

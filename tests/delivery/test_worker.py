@@ -65,7 +65,7 @@ def journals(monkeypatch, settings, tmp_path):
     monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: None)  # the test's own
     settings.JOURNAL_DIR = tmp_path / "journals"
     yield Journals(settings.JOURNAL_DIR)
-    worker.stopping.clear()
+    worker.stopping.is_asked = False
 
 
 @pytest.fixture
@@ -83,6 +83,10 @@ def slot(sandbox):
 @pytest.fixture
 def fill(slot):
     return lambda many: fill_queue(slot, slot.route.numbers.get().number, many, now=NOON)
+
+
+def ask_to_end():
+    worker.stopping.is_asked = True
 
 
 def statuses():
@@ -151,7 +155,7 @@ class TestSystemIdentifier:
 class TestSlice:
     def test_ends_when_the_worker_is_asked_to_end(self, fill, sender):
         fill(1)
-        worker.stopping.set()
+        ask_to_end()
         assert send_for(SECONDS) == 0
 
     def test_claims_nothing_while_a_whole_batch_is_on_the_wire(
@@ -169,7 +173,7 @@ class TestSlice:
 
     def test_waits_at_its_end_for_what_is_on_the_wire(self, fill, sender, journals):
         sender.late = 3
-        sender.answer = lambda intent: worker.stopping.set() or ACCEPTED
+        sender.answer = lambda intent: ask_to_end() or ACCEPTED
         fill(2)
         assert send_for(SECONDS) > 0
         assert "sending" not in statuses()
@@ -263,7 +267,7 @@ class TestWorker:
     def test_asked_to_end_it_ends_the_slice_in_hand(self, monkeypatch):
         monkeypatch.setattr(SimpleWorker, "request_stop", lambda *_: None)
         worker.Worker.request_stop(object.__new__(worker.Worker), signal.SIGTERM, None)
-        assert worker.stopping.is_set()
+        assert worker.stopping.is_asked
 
 
 def journal_what_came_back(sender):

@@ -105,10 +105,14 @@ def wrap(target: str, at: str, then: Callable[..., None]) -> None:
 def send(setup: Setup) -> None:
     """A slice of sending; SIGTERM ends it as it ends the slice of an RQ worker."""
     begin(setup)
-    signal.signal(signal.SIGTERM, lambda *_: worker.stopping.set())
+    signal.signal(signal.SIGTERM, ask_to_end)
     for trick in setup.tricks:
         trick.play()
     worker.send_for(setup.seconds)
+
+
+def ask_to_end(*_: object) -> None:
+    worker.stopping.is_asked = True
 
 
 def shift(setup: Setup) -> None:

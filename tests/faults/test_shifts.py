@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from brands.models import ClockShift
 from delivery import sql
 from delivery.claims import SHIFT_LOCK
@@ -24,20 +26,21 @@ def is_held():
     return sql.one(HELD, SHIFT_LOCK) == (1,)
 
 
-def test_a_shift_that_is_killed_while_it_waits_stops_nobody(world):
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_a_shift_that_gets_no_further_stops_nobody(world, blow):
     world.fill(30, rate=10)
-    frozen = world.start(WITH_INTENTS)
-    eventually(lambda: frozen.is_stopped)
+    worker = world.start(WITH_INTENTS)
+    eventually(lambda: worker.is_stopped)
     attempts, shifts = Attempt.objects.count(), ClockShift.objects.count()
     assert 0 < attempts < 30
     shift = world.start(does=child.shift)  # it waits for those intents
     eventually(is_held)
     world.start(seconds=0.3).over()
     assert Attempt.objects.count() == attempts
-    shift.kill()
+    shift.signal(blow)
     eventually(lambda: not is_held())
     assert ClockShift.objects.count() == shifts
-    frozen.kill()
+    worker.kill()
     world.settle()
     world.send_the_rest()
     world.assert_sent_once()
