@@ -58,13 +58,13 @@ class TestStart:
         assert NOON <= campaign.started_at <= clock.now()
 
     def test_pins_what_each_slot_says_and_how(self, brand, route):
-        campaign = a_campaign(brand, text="Hi")
+        campaign = a_campaign(brand, text="x" * 200)
         LeadList.objects.update(rules={"state": "NY"})
         campaign.lead_list.refresh_from_db()
         start(campaign)
         slot = campaign.slots.get()
         assert slot.template_version == campaign.template.latest()
-        assert (slot.route, slot.list_rules, slot.largest_segments) == (route, {"state": "NY"}, 1)
+        assert (slot.route, slot.list_rules, slot.largest_segments) == (route, {"state": "NY"}, 2)
 
     def test_pins_for_good(self, brand, route):
         """A later version or route is for later slots."""

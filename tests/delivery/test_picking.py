@@ -292,7 +292,9 @@ class TestReplies:
         for queue in range(1, 30):
             wait_in_queue(lane, 5, queue=queue)
         wait_in_queue(make_number(), 2, queue=REPLIES)
-        assert bench.full().grants(3)[0].queue == REPLIES
+        bench.full()
+        pickers = [bench.picker() for _ in range(5)]
+        assert {picker.grants(3)[0].queue for picker in pickers} == {REPLIES}
 
     def test_do_not_wait_for_the_tokens_a_campaign_waits_for(self, bench, sandbox):
         slow = make_number(segments_per_second=0.1)
@@ -615,6 +617,22 @@ class TestWithoutRedis:
         assert granted(picker) == {}
         bench.wait(1)
         assert 90 <= rows_granted(picker) <= 100
+
+
+class TestTheWitness:
+    def test_is_told_of_the_highest_intent(self, bench, redis, sandbox):
+        assert bench.picker().witness([7, 9, 8])
+        assert rates.stored_mark(redis, str(sandbox.identity)).attempt_id == 9
+
+    def test_lets_nothing_leave_when_it_does_not_answer(self, bench):
+        assert not bench.picker(rates.connect(NOWHERE)).witness([7])
+
+    def test_keeps_a_database_out_that_forgot_what_it_saw(self, bench, lane):
+        wait_in_queue(lane, 5)
+        picker = bench.full()
+        picker.witness([7])
+        assert granted(picker) == {}
+        assert picker.behind
 
 
 def test_the_mark_is_the_highest_of_what_is_committed(sandbox):

@@ -414,7 +414,7 @@ class TestCaps:
 
         def work(_):
             with Journal.open(tmp_path, "x") as journal:
-                for _ in range(1000):
+                for _ in range(300):
                     take(slot, rows=17, into=journal)
                     if not Due.objects.filter(reason="").exists():
                         break

@@ -95,10 +95,9 @@ def send(sender, provider, journal):
     """Hand intents over and wait for what becomes of each; two seconds each, or as told."""
 
     def send(*intents, within=2.0, into=journal):
-        write_by = time.monotonic() + within
-        sender.submit(Parcel([(intent, write_by) for intent in intents], into))
-        answers = []
-        while sender.under_way:
+        now, answers = time.monotonic(), []
+        sender.submit(Parcel([(intent, now + within) for intent in intents], into))
+        while sender.under_way and time.monotonic() < now + 20:
             answers += sender.collect(wait=5)
         return {one.intent.message_id: one.outcome for one in answers}
 
