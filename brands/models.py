@@ -94,9 +94,20 @@ class Brand(models.Model):
         default=list, blank=True, help_text="Hosts that links of this brand may lead to."
     )
     opt_out_line = models.CharField(max_length=60, default="Reply STOP to opt out")
-    stop_reply = models.CharField(max_length=160, blank=True)
-    help_reply = models.CharField(max_length=160, blank=True)
-    join_reply = models.CharField(max_length=160, blank=True)
+    stop_reply = models.CharField(
+        max_length=160,
+        blank=True,
+        help_text="Answers STOP: your name, and that no more comes. Empty: the usual words.",
+    )
+    help_reply = models.CharField(
+        max_length=160,
+        blank=True,
+        help_text="Answers HELP: your name, how to reach you, how to stop. Empty: the usual words,"
+        " which name no way to reach you.",
+    )
+    join_reply = models.CharField(
+        max_length=160, blank=True, help_text="Answers START and JOIN. Empty: the usual words."
+    )
     paused_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=database_now(), editable=False)

@@ -182,7 +182,7 @@ def start_workers(children: Children, count: int) -> None:
     """The scheduler and the workers of all queues, as in production."""
     for number in range(1, count + 1):
         children.start(f"send-{number}", *MANAGE, "rqworker", "send", *WORKER)
-    for queue in ("upkeep", "plan"):
+    for queue in ("replies", "reports", "upkeep", "plan"):
         children.start(queue, *MANAGE, "rqworker", queue, *WORKER)
     children.start("scheduler", *MANAGE, "scheduler", "--interval", "1")
 

@@ -110,7 +110,7 @@ CACHES = {
 }
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1}
-    for name in ("send", "replies", "plan", "upkeep")
+    for name in ("send", "replies", "reports", "plan", "upkeep")
 }
 
 # --- sending ----------------------------------------------------------------------------------

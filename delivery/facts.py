@@ -18,21 +18,11 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 
 from compliance.hours import SendingHours, opening_instant
-from delivery import sql
+from delivery import replies, sql
+from delivery.allowances import Budget, PersonLimits, cap_keys
 from delivery.claims import Claimed
 from delivery.states import Kind
-from delivery.steps import (
-    BrandFacts,
-    Budget,
-    Draft,
-    Facts,
-    LaneFacts,
-    Opening,
-    PersonFacts,
-    PersonLimits,
-    SlotFacts,
-    cap_keys,
-)
+from delivery.steps import BrandFacts, Draft, Facts, LaneFacts, Opening, PersonFacts, SlotFacts
 from links.codes import new_codes
 from providers.base import Access
 from providers.models import ProviderAccount
@@ -46,14 +36,16 @@ VALUES = ("first_name", "last_name", "city", "state", "zip_code")
 MESSAGES = """
 SELECT m.id, m.kind, m.slot_id, m.person_id, m.link_id, k.code,
        p.phone, p.recent,
-       p.opted_out_at IS NOT NULL AND coalesce(r.after_event_id, -1) < p.opt_out_event_id,
-       p.held_at IS NOT NULL, p.undeliverable_at IS NOT NULL,
+       coalesce(greatest(p.opt_out_event_id, e.opt_out_event_id) > coalesce(r.after_event_id, -1),
+                false),
+       p.held_at IS NOT NULL OR e.held_at IS NOT NULL, p.undeliverable_at IS NOT NULL,
        EXISTS (SELECT 1 FROM delivery_inbound i WHERE i.person_id = p.id AND i.applied_at IS NULL),
        l.places_id, l.consent_id IS NOT NULL, coalesce(l.status = 'active', true),
-       l.first_name, l.last_name, l.city, l.state, l.zip_code, s.number_id
+       l.first_name, l.last_name, l.city, l.state, l.zip_code, s.number_id, m.reply_kind
 FROM delivery_message m
 JOIN compliance_person p ON p.id = m.person_id
 LEFT JOIN leads_lead l ON l.id = m.lead_id
+LEFT JOIN compliance_person e ON e.id = l.email_person_id
 LEFT JOIN links_shortlink k ON k.id = m.link_id
 LEFT JOIN compliance_rejoin r ON r.person_id = m.person_id AND r.brand_id = m.brand_id
 LEFT JOIN delivery_sticky s ON s.person_id = m.person_id AND s.brand_id = m.brand_id
@@ -65,7 +57,7 @@ BRANDS = """
 SELECT i.stopped_at IS NOT NULL,
        i.persons_per_day, i.persons_per_week, i.person_gap_minutes,
        b.id, b.name, b.short_domain, b.opt_out_line, b.paused_at IS NOT NULL, b.zone, b.daily_cap,
-       b.opens, b.closes, b.sunday_opens
+       b.opens, b.closes, b.sunday_opens, b.stop_reply, b.help_reply, b.join_reply
 FROM brands_brand b CROSS JOIN brands_installation i WHERE b.id = ANY(%s::bigint[])
 """
 
@@ -146,13 +138,13 @@ def _brands(
     """Brands, their hours, their caps by counter key, and the installation's own columns."""
     brands, hours, caps = {}, {}, {}
     installation: tuple[Any, ...] = (True, 0, 0, 0)  # no row: nothing is sent
-    for *head, brand_id, name, domain, line, paused, zone, cap, opens, closes, sunday in sql.rows(
-        BRANDS, list(ids)
-    ):
-        installation = tuple(head)
+    for row in sql.rows(BRANDS, list(ids)):
+        installation = tuple(row[:4])
+        brand_id, name, domain, line, paused, zone, cap, *opening, stop, help_, join = row[4:]
         today, next_day_at = local_day(zone, now)
-        brands[brand_id] = BrandFacts(name, domain, line, paused, today, next_day_at)
-        hours[brand_id] = SendingHours(opens, closes, sunday)
+        texts = replies.texts(stop=stop, help_=help_, join=join)
+        brands[brand_id] = BrandFacts(name, domain, line, paused, today, next_day_at, texts)
+        hours[brand_id] = SendingHours(*opening)
         if cap is not None:
             caps[cap_keys(brand_id, None, today)[0]] = cap
     return brands, hours, caps, installation
@@ -256,6 +248,7 @@ def _draft(row: tuple[Any, ...], claimed: Claimed, code: str) -> Draft:
     return Draft(
         message_id=row[0],
         kind=Kind(row[1]),
+        reply_kind=row[21] or "",
         brand_id=claimed.brand_id,
         campaign_id=claimed.campaign_id,
         slot_id=row[2],

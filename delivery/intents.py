@@ -17,10 +17,11 @@ from uuid import UUID
 from django.conf import settings
 
 from delivery import sql, strikes
+from delivery.allowances import cap_keys
 from delivery.claims import Claimed, put_back
 from delivery.facts import Gathered
 from delivery.states import Status
-from delivery.steps import Draft, Facts, Hold, Refuse, cap_keys
+from delivery.steps import Draft, Facts, Hold, Refuse
 from providers.base import Access, SendRequest
 
 LINKS = """
@@ -212,7 +213,7 @@ def _write_stickies(drafts: Sequence[Draft], before: Mapping[int, int | None]) -
     moved = {
         (draft.person_id, draft.brand_id): draft.lane_id
         for draft in drafts
-        if before.get(draft.message_id) != draft.lane_id
+        if draft.counts and before.get(draft.message_id) != draft.lane_id
     }
     if moved:
         keys = sorted(moved)
@@ -230,8 +231,9 @@ def _count(
     """Last of all, for these rows are the ones every batch of a brand must pass."""
     counts: Counter[str] = Counter()
     for draft in drafts:
-        today = facts.brands[draft.brand_id].today
-        counts.update(cap_keys(draft.brand_id, draft.campaign_id, today))
+        if draft.counts:
+            today = facts.brands[draft.brand_id].today
+            counts.update(cap_keys(draft.brand_id, draft.campaign_id, today))
     for item in decided:
         if item.row.campaign_id is not None:
             counts[strikes.decided_key(item.row.campaign_id)] += 1

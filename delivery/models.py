@@ -13,6 +13,7 @@ from brands.models import Brand
 from campaigns.models import Campaign, Slot
 from compliance.models import Person, Places
 from delivery.states import MOVES, Kind, Reason, Status
+from delivery.tallies import What
 from leads.models import Lead
 from links.models import ShortLink
 from providers.models import ProviderAccount, SenderNumber
@@ -233,6 +234,38 @@ class WebhookEvent(models.Model):
         indexes = [
             models.Index(
                 name="events_to_apply", fields=["id"], condition=Q(applied_at__isnull=True)
+            )
+        ]
+
+
+class WebhookNonce(models.Model):
+    """A nonce of a callback whose signature does not cover its body, and the body it came with."""
+
+    account = parent(ProviderAccount)
+    nonce = models.CharField(max_length=100)
+    body_hash = models.CharField(max_length=64)
+    at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="a_nonce_once", fields=["account", "nonce"])]
+        indexes = [models.Index(name="nonces_by_age", fields=["at"])]
+
+
+class WebhookTally(models.Model):
+    """How many callbacks of an hour came to nothing, and why; no account: it was not ours."""
+
+    account = parent(ProviderAccount, null=True)
+    what = models.CharField(max_length=12, choices=What.choices)
+    hour = models.DateTimeField()
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "webhook tallies"
+        constraints = [
+            models.UniqueConstraint(
+                name="one_tally_per_hour",
+                fields=["account", "what", "hour"],
+                nulls_distinct=False,
             )
         ]
 

@@ -1,47 +1,39 @@
 """What became of an attempt: the only writer of a status after the hand-over.
 
-Outcomes of the sender, of a dead worker's journal and of the reconciler all end in `record`. It
-locks persons, then attempts, messages and counters, as everything does.
+Outcomes of the sender, of a dead worker's journal and of the reconciler end in `record`, delivery
+reports in `apply_reports`. Both lock persons, then attempts, messages and counters, as all does.
 """
 
 from __future__ import annotations
 
-import logging
-import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from django.db import OperationalError, connection, transaction
+from django.db import InternalError, OperationalError, connection, transaction
 
 from compliance import consent
-from delivery import routing, sql
-from delivery.claims import REPLIES, Claimed, put_back
+from delivery import faults, people, retries, sql
+from delivery.allowances import cap_keys
 from delivery.models import Outcome as Stored
-from delivery.states import Kind, Reason, Status
-from delivery.steps import cap_keys
-from providers.base import Accepted, NotSent, Outcome, Rejected, Unknown
-
-logger = logging.getLogger(__name__)
+from delivery.reports import LONGEST_REF, Reported, Standing, is_undeliverable
+from delivery.retries import Undone
+from delivery.states import MOVES, Kind, Status
+from providers.base import (
+    Accepted,
+    NotSent,
+    Outcome,
+    Rejected,
+    Unknown,
+)
 
 RETRIES = 5
-THROTTLE_WAIT = 5.0  # seconds
-OWN_DELAY_WAIT = 0.5  # seconds, after a delay of our own
-RETRY_WAIT = 10.0  # seconds, doubled with each try
-LONGEST_WAIT = 300.0
-LONGEST_REF = 64  # characters of a provider's id
-NOT_COUNTED = frozenset({"too_late", "journal_not_written", "error_before_sending"})
+
 
 TIMEOUTS = """
 SELECT set_config('lock_timeout', '2s', true), set_config('statement_timeout', '5s', true),
        set_config('idle_in_transaction_session_timeout', '5s', true), sendonce_now()
-"""
-
-LOCK_PERSONS = """
-SELECT p.id FROM compliance_person p WHERE p.id IN (
-    SELECT m.person_id FROM delivery_message m WHERE m.id = ANY(%s::bigint[]))
-ORDER BY p.id FOR NO KEY UPDATE
 """
 
 ATTEMPTS = """
@@ -76,38 +68,34 @@ UPDATE delivery_capcounter c SET used = c.used - v.used
 FROM unnest(%s::text[], %s::bigint[]) AS v (key, used) WHERE c.key = v.key
 """
 
-RETURNING_ROWS = """
-SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.expires_at, coalesce(c.priority, 100),
-       s.route_id, a.id, a.number_id, a.segments, a.brand_day, a.code,
-       (SELECT count(*) FROM delivery_attempt t WHERE t.message_id = m.id AND t.is_not_sent
-        AND t.error_class <> 'throttled' AND t.code <> ALL(%s::text[]))
-FROM delivery_message m
-JOIN delivery_attempt a ON a.message_id = m.id AND a.id = ANY(%s::bigint[])
-LEFT JOIN campaigns_campaign c ON c.id = m.campaign_id
-LEFT JOIN campaigns_slot s ON s.id = m.slot_id
-WHERE m.id = ANY(%s::bigint[]) ORDER BY m.id
+FIND_REPORTED = "SELECT ref, message_id FROM delivery_attempt WHERE ref = ANY(%s::text[])"
+
+LOCK_REPORTED = """
+SELECT id, message_id, account_id, provider_refs, is_not_sent, report_status, report_code, ref
+FROM delivery_attempt WHERE ref = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE
 """
 
-PERSONS_OF = """
-WITH first AS (SELECT person_id FROM delivery_message WHERE id = ANY(%s::bigint[]))
-SELECT person_id FROM first
-UNION SELECT l.email_person_id FROM leads_lead l JOIN first f ON f.person_id = l.person_id
-      WHERE l.email_person_id IS NOT NULL
-UNION SELECT l.person_id FROM leads_lead l JOIN first f ON f.person_id = l.email_person_id
+LOCK_MESSAGES = """
+SELECT m.id, m.status, p.phone FROM delivery_message m
+JOIN compliance_person p ON p.id = m.person_id
+WHERE m.id = ANY(%s::bigint[]) ORDER BY m.id FOR NO KEY UPDATE OF m
 """
 
-PAUSE_ACCOUNTS = """
-UPDATE providers_provideraccount a SET paused_at = %s, fault = t.code
-FROM (SELECT DISTINCT ON (account_id) account_id, code FROM delivery_attempt
-      WHERE id = ANY(%s::bigint[]) AND fault = 'account' ORDER BY account_id, id) t
-WHERE a.id = t.account_id AND a.paused_at IS NULL
+# A report shows that the provider took it, whatever we knew of its answer.
+REPORTED = """
+UPDATE delivery_attempt a SET report_status = v.status, report_code = v.code, reported_at = %s,
+       provider_refs = CASE WHEN v.provider_ref = '' OR v.provider_ref = ANY(a.provider_refs)
+                            THEN a.provider_refs ELSE a.provider_refs || v.provider_ref END,
+       answered_at = coalesce(a.answered_at, %s),
+       outcome = CASE WHEN a.outcome IN ('', 'unknown') THEN 'accepted' ELSE a.outcome END
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[])
+     AS v (id, status, code, provider_ref)
+WHERE a.id = v.id
 """
 
-PAUSE_NUMBERS = """
-UPDATE providers_sendernumber n SET paused_at = %s, fault = t.code
-FROM (SELECT DISTINCT ON (number_id) number_id, code FROM delivery_attempt
-      WHERE id = ANY(%s::bigint[]) AND fault = 'sender' ORDER BY number_id, id) t
-WHERE n.id = t.number_id AND n.paused_at IS NULL
+MOVE = """
+UPDATE delivery_message m SET status = v.status, reason = ''
+FROM unnest(%s::bigint[], %s::text[]) AS v (id, status) WHERE m.id = v.id
 """
 
 STATUS = {
@@ -151,6 +139,14 @@ class Settled:
         return fault.value if fault else ""
 
     @property
+    def says_opted_out(self) -> bool:
+        return isinstance(self.outcome, Rejected) and self.outcome.opted_out
+
+    @property
+    def says_undeliverable(self) -> bool:
+        return isinstance(self.outcome, Rejected) and is_undeliverable(self.outcome)
+
+    @property
     def provider_ref(self) -> str:
         return self.outcome.provider_ref if isinstance(self.outcome, Accepted) else ""
 
@@ -185,7 +181,7 @@ def retried(work: Callable[[], int]) -> int:
     for again in range(RETRIES):
         try:
             return work()
-        except OperationalError:
+        except (OperationalError, InternalError):  # also a transaction the server has ended
             if again == RETRIES - 1 or connection.in_atomic_block:
                 raise
             connection.close_if_unusable_or_obsolete()
@@ -197,13 +193,21 @@ def _record(settled: Sequence[Settled]) -> int:
         now = _begin()
         undone = [item for item in settled if item.stored in (Stored.NOT_SENT, Stored.REJECTED)]
         if undone:
-            sql.rows(LOCK_PERSONS, [item.message_id for item in undone])
+            _lock_persons(undone)
         news = {attempt_id for (attempt_id,) in _store_attempts(settled, now)}
         moved = _move_messages([item for item in settled if item.attempt_id in news])
         undone = [item for item in undone if item.attempt_id in news and item.message_id in moved]
         if undone:
             _undo(undone, now)
     return len(news)
+
+
+def _lock_persons(undone: Sequence[Settled]) -> None:
+    said = [item.message_id for item in undone if item.says_opted_out]
+    people.lock(
+        people.of_messages([item.message_id for item in undone]),
+        and_linked_of=people.of_messages(said),
+    )
 
 
 def _begin() -> datetime:
@@ -240,113 +244,119 @@ def _undo(undone: Sequence[Settled], now: datetime) -> None:
     """Nothing went out: the person's allowance and the caps come back, NotSent goes round again."""
     message_ids = [item.message_id for item in undone]
     sql.rows(FORGET_SENDS, message_ids, message_ids)
-    attempt_ids = [item.attempt_id for item in undone]
-    rows = sql.rows(RETURNING_ROWS, sorted(NOT_COUNTED), attempt_ids, message_ids)
-    _pause_for_faults(undone, now)
-    _opt_out([item for item in undone if isinstance(item.outcome, Rejected)])
-    outcomes = {item.message_id: item.outcome for item in undone}
-    again = [row for row in rows if isinstance(outcomes[row[0]], NotSent)]
-    put_back(_due_again(again, outcomes, now))
+    rows = retries.undone(message_ids, [item.attempt_id for item in undone])
+    faults.pause([item.attempt_id for item in undone if item.fault], now)
+    again = {item.message_id: item.outcome for item in undone if isinstance(item.outcome, NotSent)}
+    unreachable = {message_id for message_id, found in again.items() if found.unreachable}
+    faults.rest({row.account_id for row in rows if row.message_id in unreachable}, now)
+    _believe(
+        opted_out=[item.message_id for item in undone if item.says_opted_out],
+        undeliverable=[item.message_id for item in undone if item.says_undeliverable],
+        note="refused a send",
+    )
+    retries.go_round([row for row in rows if row.message_id in again], again, now=now)
+    _give_back(rows)
+
+
+def _give_back(rows: Sequence[Undone]) -> None:
     counts: Counter[str] = Counter()
     for row in rows:
-        counts.update(cap_keys(row[2], row[3], row[10]))
+        if row.kind != Kind.REPLY:
+            counts.update(cap_keys(row.brand_id, row.campaign_id, row.brand_day))
     keys = sorted(counts)
-    sql.rows(GIVE_BACK, keys, [counts[key] for key in keys])
+    if keys:
+        sql.rows(GIVE_BACK, keys, [counts[key] for key in keys])
 
 
-def _due_again(
-    rows: Sequence[sql.Row], outcomes: dict[int, Outcome], now: datetime
-) -> list[Claimed]:
-    if not rows:
-        return []
-    barred = routing.faulted([row[0] for row in rows])
-    routes = routing.lanes_of({row[6] for row in rows if row[6] is not None}, now=now)
-    return [
-        _row_again(row, outcomes[row[0]], barred.get(row[0]), routes.get(row[6], []), now)
-        for row in rows
-    ]
+def _believe(*, opted_out: Sequence[int], undeliverable: Sequence[int], note: str) -> None:
+    """What a provider says about the recipients of these messages, whose persons are locked."""
+    if opted_out:
+        said = people.with_linked(people.of_messages(opted_out))
+        consent.opt_out(sorted(said), source="provider", note=note)
+    if undeliverable:
+        consent.mark_undeliverable(sorted(people.of_messages(undeliverable)))
 
 
-def _row_again(
-    row: sql.Row,
-    outcome: Outcome,
-    barred: tuple[set[int], set[int]] | None,
-    lanes: Sequence[routing.Lane],
-    now: datetime,
-) -> Claimed:
-    (
-        message_id,
-        kind,
-        brand_id,
-        campaign_id,
-        expires_at,
-        priority,
-        _,
-        _,
-        lane_id,
-        size,
-        *_,
-        tries,
-    ) = row
-    assert isinstance(outcome, NotSent)  # noqa: S101 - the caller's choice
-    reason, wait = _reason_and_wait(outcome, tries)
-    if outcome.fault and barred and (other := routing.choose_again(lanes, *barred)) is not None:
-        lane_id, wait = other, 0.0
-    return Claimed(
-        message_id=message_id,
-        brand_id=brand_id,
-        campaign_id=campaign_id,
-        lane_id=lane_id,
-        queue=queue_of(kind, brand_id, campaign_id),
-        priority=priority,
-        segments=size,
-        not_before=now + timedelta(seconds=wait),
-        expires_at=expires_at,
-        tries=tries,
-        strikes=0,
-        crashes=0,
-        reason=reason,
-    )
+# --- delivery reports ---------------------------------------------------------------------------
 
 
-def queue_of(kind: str, brand_id: int, campaign_id: int | None) -> int:
-    """The queue a message waits in: its campaign's, its brand's single messages, or the replies."""
-    if kind == Kind.CAMPAIGN and campaign_id is not None:
-        return campaign_id
-    return REPLIES if kind == Kind.REPLY else -brand_id
+@dataclass(slots=True)
+class Applied:
+    """What became of reports: a word by event id; those of no attempt of ours are left out.
+
+    `taken_after_all` are reports on attempts that were thought not sent, by attempt id.
+    """
+
+    results: dict[int, str] = field(default_factory=dict)
+    taken_after_all: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
 
-def _reason_and_wait(outcome: NotSent, tries: int) -> tuple[Reason, float]:
-    """Why it waits, and for how many seconds: as asked, or exponential, with jitter."""
-    jitter = 1 + random.random() / 4  # noqa: S311
-    if outcome.throttled:
-        return Reason.THROTTLED, min(outcome.retry_after or THROTTLE_WAIT, LONGEST_WAIT) * jitter
-    if outcome.unreachable:
-        return Reason.NOT_CONNECTED, THROTTLE_WAIT * jitter
-    if outcome.code in NOT_COUNTED:
-        return Reason.NOT_SENT, OWN_DELAY_WAIT * jitter
-    reason = Reason.ACCOUNT_FAULT if outcome.fault else Reason.NOT_SENT
-    return reason, min(RETRY_WAIT * 2 ** max(tries - 1, 0), LONGEST_WAIT) * jitter
+def apply_reports(reports: Sequence[Reported]) -> Applied:
+    """Apply reports in the order they are given, which is the inbox's. Part of a transaction."""
+    now, applied = _begin(), Applied()
+    refs = sorted({item.report.ref for item in reports})
+    _lock_persons_of_reports(reports)
+    standing = _standing(refs)
+    said: list[int] = []
+    undeliverable: list[int] = []
+    for item in reports:
+        one = standing.get(item.report.ref)
+        if one is None:
+            continue
+        if not one.fits(item):
+            applied.results[item.event_id] = "mismatch"
+            continue
+        if one.is_not_sent:
+            applied.taken_after_all[one.attempt_id].append(item.event_id)
+            continue
+        applied.results[item.event_id] = one.take(item.report)
+        if item.report.opted_out:
+            said.append(one.message_id)
+        if is_undeliverable(item.report):
+            undeliverable.append(one.message_id)
+    _write_reported([one for one in standing.values() if one.is_news], now)
+    _believe(opted_out=said, undeliverable=undeliverable, note="reported by the provider")
+    return applied
 
 
-def _pause_for_faults(undone: Sequence[Settled], now: datetime) -> None:
-    """A refusal that is the account's or the number's fault pauses it, and is said once."""
-    faulty = [item.attempt_id for item in undone if item.fault]
-    if not faulty:
+def _lock_persons_of_reports(reports: Sequence[Reported]) -> None:
+    """Only where a report changes a person; before the attempts, as everywhere."""
+    said = {item.report.ref for item in reports if item.report.opted_out}
+    bad = {item.report.ref for item in reports if is_undeliverable(item.report)}
+    if said or bad:
+        messages: dict[str, int] = dict(sql.rows(FIND_REPORTED, sorted(said | bad)))
+        people.lock(
+            people.of_messages(list(messages.values())),
+            and_linked_of=people.of_messages([messages[ref] for ref in said & messages.keys()]),
+        )
+
+
+def _standing(refs: Sequence[str]) -> dict[str, Standing]:
+    found = {ref: Standing(*row) for *row, ref in sql.rows(LOCK_REPORTED, list(refs))}
+    ids = sorted({one.message_id for one in found.values()})
+    messages: dict[int, sql.Row] = {row[0]: row[1:] for row in sql.rows(LOCK_MESSAGES, ids)}
+    for one in found.values():
+        status, phone = messages[one.message_id]
+        one.began = one.status = Status(status)
+        one.phone = phone or ""
+    return found
+
+
+def _write_reported(news: Sequence[Standing], now: datetime) -> None:
+    if not news:
         return
-    paused = sql.count(PAUSE_ACCOUNTS, now, faulty) + sql.count(PAUSE_NUMBERS, now, faulty)
-    if paused:
-        codes = sorted({item.code for item in undone if item.fault})
-        logger.error("paused after a fault", extra={"attempt_id": faulty[0], "codes": codes})
-
-
-def _opt_out(rejected: Sequence[Settled]) -> None:
-    """A provider that says "opted out" is believed; where a lead names two persons, for both."""
-    said = [
-        item.message_id
-        for item in rejected
-        if isinstance(item.outcome, Rejected) and item.outcome.opted_out
-    ]
-    if said:
-        people = [person_id for (person_id,) in sql.rows(PERSONS_OF, said)]
-        consent.opt_out(people, source="provider", note="refused a send")
+    ordered = sorted(news, key=lambda one: one.attempt_id)
+    sql.count(
+        REPORTED,
+        *(now, now),
+        [one.attempt_id for one in ordered],
+        [one.report_status for one in ordered],
+        [one.report_code for one in ordered],
+        [one.new_ref for one in ordered],
+    )
+    moved = sorted((one for one in news if one.status != one.began), key=lambda one: one.message_id)
+    by_way = [one for one in moved if one.status not in MOVES[one.began]]
+    for rows in ([(one, Status.ACCEPTED) for one in by_way], [(one, one.status) for one in moved]):
+        if rows:
+            ids = [one.message_id for one, _ in rows]
+            sql.count(MOVE, ids, [status.value for _, status in rows])

@@ -18,10 +18,10 @@ from redis import Redis
 
 from brands import clock
 from delivery import sql
+from delivery.allowances import cap_keys
 from delivery.claims import REPLIES, Grant
 from delivery.facts import COUNTERS, local_day
 from delivery.intents import Intent
-from delivery.steps import cap_keys
 from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, grant, raise_mark
 
 KEEP_OUTLINE = 0.2  # seconds, or longer where reading it would else take a tenth of the time
@@ -29,11 +29,12 @@ MOST_A_PAIR = 500
 
 OUTLINE = """
 WITH RECURSIVE clock AS MATERIALIZED (SELECT sendonce_now() AS now), pairs AS (
-    (SELECT queue, lane_id FROM delivery_due WHERE crashes = 0 ORDER BY queue, lane_id LIMIT 1)
+    (SELECT queue, lane_id FROM delivery_due WHERE crashes = 0 AND {queues}
+     ORDER BY queue, lane_id LIMIT 1)
     UNION ALL
     SELECT d.queue, d.lane_id FROM pairs p CROSS JOIN LATERAL (
         SELECT queue, lane_id FROM delivery_due
-        WHERE crashes = 0 AND (queue, lane_id) > (p.queue, p.lane_id)
+        WHERE crashes = 0 AND {queues} AND (queue, lane_id) > (p.queue, p.lane_id)
         ORDER BY queue, lane_id LIMIT 1) d
 )
 SELECT p.queue, p.lane_id, w.due, w.segments, b.id, a.id,
@@ -51,11 +52,14 @@ JOIN providers_provideraccount a ON a.id = n.account_id
 JOIN brands_brand b ON b.id = w.brand_id
 LEFT JOIN campaigns_campaign c ON c.id = p.queue
 CROSS JOIN brands_installation i
-WHERE w.due > 0 AND i.stopped_at IS NULL AND b.paused_at IS NULL
+WHERE w.due > 0 AND i.stopped_at IS NULL AND (b.paused_at IS NULL OR p.queue = 0)
   AND c.paused_at IS NULL AND n.paused_at IS NULL AND n.retired_at IS NULL
   AND a.paused_at IS NULL AND a.retired_at IS NULL
   AND coalesce(n.rests_until <= clock.now, true)
 """
+
+WHOLE_OUTLINE = OUTLINE.format(queues="true")
+REPLIES_OUTLINE = OUTLINE.format(queues=f"queue = {REPLIES}")
 
 MARK = """
 SELECT coalesce((SELECT max(id) FROM delivery_attempt), 0),
@@ -72,7 +76,7 @@ JOIN brands_brand b ON b.id = d.brand_id
 LEFT JOIN campaigns_campaign c ON c.id = d.queue
 CROSS JOIN brands_installation i
 WHERE d.crashes > 0 AND d.not_before <= sendonce_now() AND d.expires_at > sendonce_now()
-  AND i.stopped_at IS NULL AND b.paused_at IS NULL
+  AND i.stopped_at IS NULL AND (b.paused_at IS NULL OR d.queue = 0)
   AND c.paused_at IS NULL AND n.paused_at IS NULL AND n.retired_at IS NULL
   AND a.paused_at IS NULL AND a.retired_at IS NULL
 ORDER BY d.not_before LIMIT 1
@@ -142,7 +146,11 @@ def read_mark() -> Mark:
 class Picker:
     """One worker's view of the queue, its returned tokens and what it waits for."""
 
-    def __init__(self, *, redis: Redis, installation: str, breaker: Breaker) -> None:
+    def __init__(
+        self, *, redis: Redis, installation: str, breaker: Breaker, replies_only: bool = False
+    ) -> None:
+        self._outline = REPLIES_OUTLINE if replies_only else WHOLE_OUTLINE
+        self._takes_suspects = not replies_only
         self._redis = redis
         self._installation = installation
         self._breaker = breaker
@@ -171,7 +179,7 @@ class Picker:
 
     def grant_alone(self) -> int | None:
         """A row that was in the hands of a worker that died, with its tokens taken."""
-        found = sql.rows(ALONE)
+        found = sql.rows(ALONE) if self._takes_suspects else []
         if not found:
             return None
         ((message_id, lane, queue, segments, account, brand, *rates),) = found
@@ -217,7 +225,7 @@ class Picker:
         began = time.monotonic()
         if began < self._keep_until and any(pair.due for pair in self._pairs):
             return
-        self._pairs = [Pair(*row) for row in sql.rows(OUTLINE, MOST_A_PAIR)]
+        self._pairs = [Pair(*row) for row in sql.rows(self._outline, MOST_A_PAIR)]
         took = time.monotonic() - began
         self._keep_until = began + max(KEEP_OUTLINE, 10 * took)
         self._limits = _limits(self._pairs, self._limits)

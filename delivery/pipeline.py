@@ -166,10 +166,10 @@ def decide_all(rows: Sequence[Claimed], gathered: Gathered) -> list[Decided]:
 
 def decide(draft: Draft, facts: Facts) -> Verdict:
     """Run the steps until one stops. A step that fails holds its message: a bug refuses nobody."""
-    if draft.kind not in STEPS:
+    if draft.sending not in STEPS:
         logger.error("a kind without steps", extra={"message_id": draft.message_id})
         return Struck("no_steps")
-    for step in STEPS[draft.kind]:
+    for step in STEPS[draft.sending]:
         try:
             result = step(draft, facts)
         except Exception:

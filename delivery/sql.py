@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from json import dumps, loads
 from typing import Any
 
 from django.db import connection
@@ -27,3 +29,20 @@ def count(statement: str, *arguments: Any) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, arguments)
         return int(cursor.rowcount)
+
+
+def count_named(statement: str, values: Mapping[str, Any]) -> int:
+    """How many rows the statement with %(names)s changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, dict(values))
+        return int(cursor.rowcount)
+
+
+def json(value: object) -> str:
+    """The value as text for jsonb, without what Postgres cannot hold in it."""
+    return dumps(value).replace("\\u0000", "\\ufffd")
+
+
+def from_json(value: Any) -> Any:
+    """A jsonb column as Django's driver gives it: as text."""
+    return loads(value) if isinstance(value, str | bytes) else value

@@ -14,6 +14,14 @@ class Kind(models.TextChoices):
     REPLY = "reply", "Reply"
 
 
+class ReplyKind(models.TextChoices):
+    """What a reply of ours answers; each is a kind of sending with its own steps."""
+
+    STOP = "stop", "Confirms a STOP"
+    HELP = "help", "Answers HELP"
+    JOIN = "join", "Welcomes who joined"
+
+
 class Status(models.TextChoices):
     PLANNED = "planned", "Planned"
     SENDING = "sending", "Handed to a provider, answer awaited"

@@ -13,7 +13,8 @@ from datetime import date, datetime, timedelta
 from typing import TypeAlias
 
 from campaigns.rendering import MissingValue, fill_in
-from delivery.states import Kind, Reason, Status
+from delivery.allowances import Budget, PersonLimits, cap_keys
+from delivery.states import Kind, Reason, ReplyKind, Status
 from providers import segments
 from providers.base import Access
 
@@ -45,6 +46,7 @@ class Draft:
 
     message_id: int
     kind: Kind
+    reply_kind: str = ""
     brand_id: int
     campaign_id: int | None
     slot_id: int | None
@@ -62,6 +64,16 @@ class Draft:
     text: str = ""
     segments: int = 0
 
+    @property
+    def sending(self) -> str:
+        """The kind of sending, which decides the steps."""
+        return self.reply_kind or self.kind.value
+
+    @property
+    def counts(self) -> bool:
+        """Whether it counts on caps and moves the person to its number; replies do neither."""
+        return self.kind != Kind.REPLY
+
 
 @dataclass(frozen=True, slots=True)
 class BrandFacts:
@@ -71,6 +83,7 @@ class BrandFacts:
     is_paused: bool
     today: date
     next_day_at: datetime
+    replies: Mapping[str, str] = field(default_factory=dict)  # their texts, by kind of reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,44 +135,6 @@ class PersonFacts:
         self.changed = True
 
 
-@dataclass(frozen=True, slots=True)
-class PersonLimits:
-    per_day: int
-    per_week: int
-    gap: timedelta
-
-    def allowed_at(self, recent: list[tuple[float, int, str, str]], message_id: int) -> float:
-        """The epoch second from which one more message is allowed; 0 when nothing is against it."""
-        times = sorted(at for at, owner, _, _ in recent if owner != message_id)
-        allowed = 0.0
-        for count, span in ((self.per_day, 86_400.0), (self.per_week, 604_800.0)):
-            if count < 1:
-                return float("inf")
-            if len(times) >= count:
-                allowed = max(allowed, times[-count] + span)
-        if times:
-            allowed = max(allowed, times[-1] + self.gap.total_seconds())
-        return allowed
-
-
-@dataclass(slots=True)
-class Budget:
-    """The daily caps and what is left of them, by counter key. A missing key has no cap."""
-
-    caps: Mapping[str, int] = field(default_factory=dict)
-    left: dict[str, int] = field(default_factory=dict)
-
-    def take(self, keys: tuple[str, ...]) -> str | None:
-        """Take one of each, or nothing at all; returns the key that had none left."""
-        for key in keys:
-            if self.left.get(key, 1) < 1:
-                return key
-        for key in keys:
-            if key in self.left:
-                self.left[key] -= 1
-        return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What one batch knows. Only `persons` and `budget` change, and only by `take`."""
@@ -179,12 +154,6 @@ Result: TypeAlias = Draft | Hold | Refuse
 Step: TypeAlias = Callable[[Draft, Facts], Result]
 
 
-def cap_keys(brand_id: int, campaign_id: int | None, brand_day: date) -> tuple[str, ...]:
-    """The counters of a message: a function of its attempt row, so a give-back finds them."""
-    brand = f"brand:{brand_id}:{brand_day}"
-    return (brand,) if campaign_id is None else (brand, f"campaign:{campaign_id}:{brand_day}")
-
-
 def hold_while_stopped(draft: Draft, facts: Facts) -> Result:
     reason = Reason.NONE
     if facts.is_stopped:
@@ -194,6 +163,11 @@ def hold_while_stopped(draft: Draft, facts: Facts) -> Result:
     elif draft.slot_id is not None and facts.slots[draft.slot_id].campaign_paused:
         reason = Reason.CAMPAIGN_PAUSED
     return Hold(reason, facts.now + RECHECK) if reason else draft
+
+
+def hold_while_all_is_stopped(draft: Draft, facts: Facts) -> Result:
+    """A paused brand still answers; only stop-all holds an answer."""
+    return Hold(Reason.STOP_ALL, facts.now + RECHECK) if facts.is_stopped else draft
 
 
 def refuse_expired(draft: Draft, facts: Facts) -> Result:
@@ -266,9 +240,26 @@ def fill_in_text(draft: Draft, facts: Facts) -> Result:
         return Refuse(Reason.CANNOT_RENDER)
     if not words or (LINK_MARK in words and not slot.destination):
         return Refuse(Reason.CANNOT_RENDER)
-    bare = words.replace(LINK_MARK, "").replace(brand.opt_out_line, "")
-    digest = hashlib.blake2b(" ".join(bare.split()).encode(), digest_size=8).hexdigest()
-    return replace(draft, text=words, words_hash=digest)
+    return replace(
+        draft, text=words, words_hash=hash_of_words(words, LINK_MARK, brand.opt_out_line)
+    )
+
+
+def hash_of_words(text: str, *left_out: str) -> str:
+    """What a person must not get twice: the words without the link and the opt-out line."""
+    for part in filter(None, left_out):
+        text = text.replace(part, "")
+    return hashlib.blake2b(" ".join(text.split()).encode(), digest_size=8).hexdigest()
+
+
+def fill_in_reply(draft: Draft, facts: Facts) -> Result:
+    """The brand's own words for this reply, or the usual ones."""
+    brand = facts.brands[draft.brand_id]
+    try:
+        words = fill_in(brand.replies[draft.reply_kind], {"brand": brand.name}).strip()
+    except MissingValue:
+        return Refuse(Reason.CANNOT_RENDER)
+    return replace(draft, text=words) if words else Refuse(Reason.CANNOT_RENDER)
 
 
 def refuse_same_words(draft: Draft, facts: Facts) -> Result:
@@ -344,5 +335,37 @@ CAMPAIGN: tuple[Step, ...] = (
     reserve,
 )
 
-STEPS: Mapping[Kind, tuple[Step, ...]] = {Kind.CAMPAIGN: CAMPAIGN}
+# The confirmation of a STOP and HELP reach people who opted out or are on hold, at any hour and
+# beside all caps; they expire five minutes after the text they answer.
+STOP_REPLY: tuple[Step, ...] = (
+    hold_while_all_is_stopped,
+    refuse_expired,
+    refuse_out_of_tries,
+    refuse_bad_address,
+    fill_in_reply,
+    refuse_too_long,
+    hold_without_a_number,
+)
+
+HELP_REPLY = STOP_REPLY
+
+# Not past opt-out and hold: whoever joined and then wrote STOP hears no welcome.
+JOIN_REPLY: tuple[Step, ...] = (
+    hold_while_all_is_stopped,
+    refuse_expired,
+    refuse_out_of_tries,
+    refuse_opted_out,
+    hold_for_the_person,
+    refuse_bad_address,
+    fill_in_reply,
+    refuse_too_long,
+    hold_without_a_number,
+)
+
+STEPS: Mapping[str, tuple[Step, ...]] = {
+    Kind.CAMPAIGN.value: CAMPAIGN,
+    ReplyKind.STOP.value: STOP_REPLY,
+    ReplyKind.HELP.value: HELP_REPLY,
+    ReplyKind.JOIN.value: JOIN_REPLY,
+}
 """The steps of each kind of sending. A kind that stands not here is never sent: it is struck."""

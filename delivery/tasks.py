@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 import django_rq
 from django.conf import settings
+from redis.exceptions import RedisError
 
-from delivery import planning, routing, settling, upkeep, worker
+from delivery import inbound, inbox, planning, routing, settling, upkeep, worker
+from delivery.worker import stopping
 
 logger = logging.getLogger(__name__)
 
@@ -21,13 +24,43 @@ def send_slice() -> int:
     return worker.send_for(settings.SEND_SLICE_SECONDS)
 
 
+def reply_slice() -> int:
+    """Send answers alone, so that nothing else that waits keeps a confirmation."""
+    return worker.send_for(settings.SEND_SLICE_SECONDS, replies_only=True)
+
+
+def apply_reports() -> int:
+    """Apply delivery reports for a slice of time, or until none is left."""
+    until, applied = time.monotonic() + settings.SEND_SLICE_SECONDS, 0
+    while time.monotonic() < until and not stopping.is_asked:
+        found = inbox.apply_waiting()
+        applied += found
+        if not found:
+            break
+    return applied
+
+
 def dispatch() -> int:
     """Keep a number of slices queued while anything is due; a job carries no ids."""
-    queue = django_rq.get_queue("send")
-    missing = settings.SEND_JOBS_QUEUED - queue.count if upkeep.anything_due() else 0
+    asked = _keep_queued("send", send_slice, settings.SEND_JOBS_QUEUED, upkeep.anything_due())
+    asked += _keep_queued("replies", reply_slice, 1, upkeep.is_reply_due())
+    return asked + _keep_queued("reports", apply_reports, 1, inbox.is_waiting())
+
+
+def _keep_queued(name: str, job: Callable[[], int], many: int, is_wanted: bool) -> int:
+    queue = django_rq.get_queue(name)
+    missing = many - queue.count if is_wanted else 0
     for _ in range(missing):
-        queue.enqueue(send_slice, result_ttl=0, job_timeout=-1)
+        queue.enqueue(job, result_ttl=0, job_timeout=-1)
     return max(missing, 0)
+
+
+def call_replies() -> None:
+    """Wake the worker of replies; without Redis the dispatcher's next round does."""
+    try:
+        _keep_queued("replies", reply_slice, 1, True)
+    except RedisError:
+        logger.warning("the worker of replies was not called")
 
 
 def plan() -> int:
@@ -55,6 +88,8 @@ def _got_through(part: Callable[[], object]) -> bool:
 
 TIDYING: tuple[Callable[[], object], ...] = (
     upkeep.sweep_expired,
+    inbound.apply_waiting,
+    upkeep.forget_nonces,
     settling.park_killers,
     worker.settle_neighbours,
     settling.reconcile,

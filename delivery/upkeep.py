@@ -5,12 +5,13 @@ Everything here is idempotent and may run anywhere, any number of times at once.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from brands import clock
 from delivery import sql
+from delivery.allowances import cap_keys
+from delivery.claims import REPLIES
 from delivery.facts import COUNTERS, local_day
-from delivery.steps import cap_keys
 
 CHUNK = 1000
 
@@ -54,6 +55,17 @@ IS_DUE = """
 SELECT EXISTS (SELECT 1 FROM delivery_due WHERE not_before <= %s AND expires_at > %s)
 """
 
+IS_REPLY_DUE = """
+SELECT EXISTS (SELECT 1 FROM delivery_due
+               WHERE queue = %s AND crashes = 0 AND not_before <= %s AND expires_at > %s)
+"""
+
+FORGET_NONCES = """
+DELETE FROM delivery_webhooknonce WHERE id IN (
+    SELECT id FROM delivery_webhooknonce WHERE at < %s ORDER BY at LIMIT %s)
+"""
+NONCES_LIVE = timedelta(days=7)
+
 
 def sweep_expired() -> int:
     """End expired rows, in chunks, with what held them or keeps their lane out now."""
@@ -84,3 +96,13 @@ def capped(now: datetime) -> tuple[list[int], list[int]]:
 def anything_due() -> bool:
     now = clock.now()
     return bool(sql.one(IS_DUE, now, now)[0])
+
+
+def is_reply_due() -> bool:
+    now = clock.now()
+    return bool(sql.one(IS_REPLY_DUE, REPLIES, now, now)[0])
+
+
+def forget_nonces() -> int:
+    """Nonces older than a week: no provider repeats a callback for so long."""
+    return sql.count(FORGET_NONCES, clock.now() - NONCES_LIVE, CHUNK)

@@ -74,7 +74,7 @@ def sender() -> Sender:
     return Sender(breaker())
 
 
-def send_for(seconds: float) -> int:
+def send_for(seconds: float, *, replies_only: bool = False) -> int:
     """Send for a slice of time; returns how many messages were claimed in it."""
     settle_neighbours()
     installation = Installation.objects.first()
@@ -82,7 +82,8 @@ def send_for(seconds: float) -> int:
         logger.error("nothing is sent: this database was not confirmed by a person")
         return 0
     with Journal.open(Path(settings.JOURNAL_DIR), str(installation.identity)) as journal:
-        return Slice(installation, journal).run(time.monotonic() + seconds)
+        slice_ = Slice(installation, journal, replies_only=replies_only)
+        return slice_.run(time.monotonic() + seconds)
 
 
 def settle_neighbours() -> int:
@@ -108,13 +109,16 @@ def system_identifier() -> str:
 class Slice:
     """One job: its picker, its journal, and the outcomes it has not stored yet."""
 
-    def __init__(self, installation: Installation, journal: Journal) -> None:
+    def __init__(
+        self, installation: Installation, journal: Journal, *, replies_only: bool = False
+    ) -> None:
         self.journal = journal
         self.sender = sender()
         self.picker = Picker(
             redis=rates.connect(settings.REDIS_URL),
             installation=str(installation.identity),
             breaker=breaker(),
+            replies_only=replies_only,
         )
         self.unstored: list[Answered] = []
         self.waiting_since = 0.0

@@ -166,7 +166,7 @@ _to_compact_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def outcome_to_json(outcome: Outcome) -> str:
-    """One compact ASCII line without line breaks; what is at its default is left out."""
+    """One compact line of printable ASCII; what is at its default is left out."""
     plain: dict[str, object] = {"outcome": _NAMES[type(outcome)]}
     for name in outcome.__slots__:
         value = getattr(outcome, name)
@@ -300,6 +300,13 @@ class Adapter(Protocol):
 
     def is_genuine(self, callback: Callback, access: Access) -> bool: ...
 
+    def replay_key(self, callback: Callback) -> str:
+        """What must not come twice with other fields, where the signature does not cover them.
+
+        Empty where it does. It means something only for a genuine callback, within its account.
+        """
+        ...
+
     def read_callback(self, callback: Callback) -> Event | None:
         """Read a genuine callback; None when it is of a kind we do not use or cannot be read."""
         ...
@@ -321,6 +328,9 @@ class OneByOne:
     optional_credentials: tuple[str, ...] = ()
     max_batch: int = 1
     max_chars: int
+
+    def replay_key(self, callback: Callback) -> str:
+        return ""
 
     def read_response(
         self, sends: Sequence[SendRequest], response: HttpResponse

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from providers.adapters.plivo import Plivo
 from providers.adapters.twilio import Twilio
 from providers.base import Adapter
 
 ADAPTERS: dict[str, Adapter] = {
     "twilio": Twilio(),
+    "plivo": Plivo(),
 }
 
 

@@ -8,7 +8,7 @@ from django.db import OperationalError
 
 from brands import clock
 from compliance.models import OptOutEvent, Person
-from delivery import claims, outcomes, pipeline
+from delivery import claims, outcomes, pipeline, retries
 from delivery.claims import Grant
 from delivery.models import Attempt, CapCounter, Due, Message
 from delivery.outcomes import Settled, record, retried
@@ -54,6 +54,7 @@ def hand_over(slot, journal):
 
     def hand_over():
         Due.objects.update(not_before=NOON - timedelta(hours=1))
+        SenderNumber.objects.update(rests_until=None)
         grants = [Grant(slot.campaign_id, number.pk, 500) for number in SenderNumber.objects.all()]
         batch = pipeline.take(lambda now: claims.claim(grants, now=now), journal)
         return [intent for intent, _ in batch.intents]
@@ -238,7 +239,7 @@ class TestNotSent:
         come_back(outcome)
         assert 5 <= wait() <= 6.25
 
-    @pytest.mark.parametrize("code", sorted(outcomes.NOT_COUNTED))
+    @pytest.mark.parametrize("code", sorted(retries.NOT_COUNTED))
     def test_by_our_own_doing_is_no_try_and_waits_a_moment(self, message, come_back, code):
         come_back(NotSent(code))
         assert Due.objects.get().tries == 0

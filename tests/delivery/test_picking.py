@@ -621,7 +621,7 @@ class TestWithoutRedis:
 
 class TestTheWitness:
     def test_is_told_of_the_highest_intent(self, bench, redis, sandbox):
-        assert bench.picker().witness([7, 9, 8])
+        assert bench.full().witness([7, 9, 8])
         assert rates.stored_mark(redis, str(sandbox.identity)).attempt_id == 9
 
     def test_lets_nothing_leave_when_it_does_not_answer(self, bench):

@@ -7,19 +7,18 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from delivery import steps
+from delivery.allowances import Budget, PersonLimits
 from delivery.intents import Struck
 from delivery.pipeline import decide
 from delivery.states import Kind, Reason, Status
 from delivery.steps import (
     BrandFacts,
-    Budget,
     Draft,
     Facts,
     Hold,
     LaneFacts,
     Opening,
     PersonFacts,
-    PersonLimits,
     Refuse,
     SlotFacts,
 )

@@ -12,6 +12,7 @@ from providers.base import (
     ErrorClass,
     Fault,
     NotSent,
+    OneByOne,
     Rejected,
     Unknown,
     outcome_from_json,
@@ -53,10 +54,17 @@ class TestOutcomesAsLines:
         assert outcome_from_json(outcome_to_json(outcome)) == outcome
 
     @given(OUTCOMES)
-    def test_the_line_is_one_line_of_ascii(self, outcome):
+    def test_the_line_is_printable_ascii_as_the_journal_wants_it(self, outcome):
         line = outcome_to_json(outcome)
         assert line.isascii()
-        assert len(line.splitlines()) == 1
+        assert line.isprintable()
+
+    @pytest.mark.parametrize("code", [*range(32), *range(0x7F, 0xA0), 0x2028, 0xD800])
+    def test_a_character_that_cannot_be_printed_is_escaped_and_comes_back(self, code):
+        outcome = Accepted(f"SM{chr(code)}1", part_refs=(chr(code),))
+        line = outcome_to_json(outcome)
+        assert line.isprintable()
+        assert outcome_from_json(line) == outcome
 
     def test_what_is_at_its_default_is_left_out(self):
         assert outcome_to_json(Accepted("SM1")) == '{"outcome":"accepted","provider_ref":"SM1"}'
@@ -92,3 +100,8 @@ def test_a_callback_finds_a_header_whatever_the_case_of_its_name():
         method="POST", url="", headers={"x-sIgned": "yes"}, query={}, form={}, body=b""
     )
     assert callback.header("X-Signed") == "yes"
+
+
+def test_an_adapter_whose_signature_covers_all_has_no_replay_key():
+    callback = Callback(method="POST", url="", headers={}, query={}, form={"a": "b"}, body=b"a=b")
+    assert OneByOne().replay_key(callback) == ""

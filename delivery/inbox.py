@@ -1,0 +1,192 @@
+"""The durable inbox of delivery reports: appended raw, applied in the order of their ids.
+
+An id is given out before its row is committed, so a higher one may be visible first. Writers hold
+a shared lock from before the id until the commit; the applier's moment alone with it tells how far
+all is there. It decides no status.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from delivery import outcomes, revival, sql, tallies
+from delivery.reports import Reported
+from delivery.tallies import What
+from providers.base import Callback, DeliveryReport
+from providers.registry import adapter
+
+logger = logging.getLogger(__name__)
+
+INBOX = 0x494E424F  # the advisory lock of whoever appends, shared, and of the horizon, alone
+APPLIER = 0x41504C59  # ... of the one process that applies
+CHUNK = 1000
+UNMATCHED_WAITS = timedelta(minutes=10)
+TWICE_TAKEN = "taken_twice"
+
+APPEND = """
+SELECT pg_advisory_xact_lock_shared(%s);
+INSERT INTO delivery_webhookevent (account_id, dedupe_key, raw) VALUES (%s, %s, %s::jsonb)
+ON CONFLICT (account_id, dedupe_key) DO NOTHING
+"""
+
+HORIZON = """
+SELECT set_config('lock_timeout', '2s', true);
+SELECT pg_advisory_xact_lock(%s);
+SELECT coalesce(max(id), 0) FROM delivery_webhookevent
+"""
+
+BEGIN = "SELECT pg_try_advisory_xact_lock(%s), sendonce_now()"
+
+EVENTS = """
+SELECT e.id, e.account_id, a.kind, e.raw, e.received_at
+FROM delivery_webhookevent e JOIN providers_provideraccount a ON a.id = e.account_id
+WHERE e.applied_at IS NULL AND e.id > %s AND e.id <= %s ORDER BY e.id LIMIT %s
+"""
+
+SETTLE = """
+UPDATE delivery_webhookevent e SET applied_at = %s, result = v.result
+FROM unnest(%s::bigint[], %s::text[]) AS v (id, result) WHERE e.id = v.id
+"""
+
+IS_WAITING = "SELECT EXISTS (SELECT 1 FROM delivery_webhookevent WHERE applied_at IS NULL)"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An entry of the inbox; `report` is None where its raw form can no longer be read."""
+
+    id: int
+    account_id: int
+    received_at: datetime
+    report: DeliveryReport | None
+
+
+@dataclass(slots=True)
+class Run:
+    """One walk through the inbox. References of no attempt of ours are passed over to its end."""
+
+    horizon: int
+    after: int = 0
+    settled: int = 0
+    unmatched: set[str] = field(default_factory=set)
+
+
+def append(account_id: int, report: DeliveryReport, callback: Callback) -> None:
+    """Commit a report as it came; a repeat leaves the first one as it is. Raises DatabaseError."""
+    raw = sql.json(to_raw(callback))
+    with connection.cursor() as cursor:
+        cursor.execute(APPEND, [INBOX, account_id, report.dedupe_key[:200], raw])
+
+
+def to_raw(callback: Callback) -> dict[str, Any]:
+    """What is kept of a callback: all but its headers, which hold its signature."""
+    raw: dict[str, Any] = {
+        "method": callback.method,
+        "query": dict(callback.query),
+        "form": dict(callback.form),
+    }
+    if not callback.form and callback.body:
+        raw["body"] = callback.body.decode(errors="replace")
+    return raw
+
+
+def from_raw(raw: Mapping[str, Any]) -> Callback:
+    return Callback(
+        method=raw["method"],
+        url="",
+        headers={},
+        query=raw["query"],
+        form=raw["form"],
+        body=raw.get("body", "").encode(),
+    )
+
+
+def is_waiting() -> bool:
+    return bool(sql.one(IS_WAITING)[0])
+
+
+def apply_waiting() -> int:
+    """Apply what is in the inbox; returns how many reports were settled.
+
+    One process at a time; another one comes back at once with 0.
+    """
+    run = Run(horizon=_horizon())
+    while _apply_chunk(run):
+        pass
+    return run.settled
+
+
+def _horizon() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(HORIZON, [INBOX])
+        cursor.nextset()
+        cursor.nextset()
+        return int(cursor.fetchone()[0])
+
+
+def _apply_chunk(run: Run) -> bool:
+    """Apply the next reports; False when there are no more, or somebody else is at it."""
+    taken: Mapping[int, Sequence[int]] = {}
+    with transaction.atomic():
+        is_alone, now = sql.one(BEGIN, APPLIER)
+        events = _read(run) if is_alone else []
+        if events:
+            taken = _settle(events, run, now)
+    for attempt_id, event_ids in taken.items():
+        if not revival.revive(attempt_id):
+            sql.count(SETTLE, now, list(event_ids), [TWICE_TAKEN] * len(event_ids))
+    return bool(events)
+
+
+def _read(run: Run) -> list[Event]:
+    rows = sql.rows(EVENTS, run.after, run.horizon, CHUNK)
+    events = [Event(row[0], row[1], row[4], _report(row[2], sql.from_json(row[3]))) for row in rows]
+    if events:
+        run.after = events[-1].id
+    return events
+
+
+def _report(kind: str, raw: Mapping[str, Any]) -> DeliveryReport | None:
+    try:
+        event = adapter(kind).read_callback(from_raw(raw))
+    except Exception:
+        logger.exception("a stored report cannot be read")
+        return None
+    return event if isinstance(event, DeliveryReport) else None
+
+
+def _settle(events: Sequence[Event], run: Run, now: datetime) -> dict[int, list[int]]:
+    """Apply the events that have an attempt, end those without one that waited long enough."""
+    reports = [
+        Reported(event.id, event.account_id, event.report)
+        for event in events
+        if event.report is not None and event.report.ref not in run.unmatched
+    ]
+    applied = outcomes.apply_reports(reports)
+    results = applied.results | {event.id: "unreadable" for event in events if event.report is None}
+    waiting = {event_id for ids in applied.taken_after_all.values() for event_id in ids}
+    for event in events:
+        if event.id in results or event.id in waiting or event.report is None:
+            continue
+        run.unmatched.add(event.report.ref)
+        if event.received_at <= now - UNMATCHED_WAITS:
+            results[event.id] = What.ORPHAN.value
+    if results:
+        sql.count(SETTLE, now, list(results), list(results.values()))
+    _tally(events, results)
+    run.settled += len(results)
+    return dict(applied.taken_after_all)
+
+
+def _tally(events: Sequence[Event], results: Mapping[int, str]) -> None:
+    """Count what should be rare."""
+    for event in events:
+        result = results.get(event.id, "")
+        if result in What.values:
+            tallies.count(What(result), event.account_id)

@@ -1,0 +1,93 @@
+"""What a delivery report means for a message: our word for theirs, and the moves it makes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from delivery.states import MOVES, Status
+from providers import base
+from providers.base import DeliveryReport, ErrorClass, Rejected
+
+LONGEST_REF = 64  # characters of a provider's id
+
+WORDS: Mapping[base.Status, Status] = {
+    base.Status.ACCEPTED: Status.ACCEPTED,
+    base.Status.SENT: Status.SENT,
+    base.Status.DELIVERED: Status.DELIVERED,
+    base.Status.UNDELIVERED: Status.UNDELIVERED,
+    base.Status.FAILED: Status.FAILED,
+    base.Status.REJECTED: Status.FAILED,
+    base.Status.EXPIRED: Status.UNDELIVERED,
+    base.Status.UNKNOWN: Status.NO_REPORT,
+}
+
+
+def moves(status: Status, word: base.Status) -> tuple[Status, ...]:
+    """The moves a report makes from a status; none where it says nothing new.
+
+    That a provider reports at all shows that it took the message: from there the last word may be
+    that nothing is known.
+    """
+    to = WORDS[word]
+    if to in MOVES[status]:
+        return (to,)
+    if to == Status.NO_REPORT and Status.ACCEPTED in MOVES[status]:
+        return (Status.ACCEPTED, Status.NO_REPORT)
+    return ()
+
+
+def is_undeliverable(said: Rejected | DeliveryReport) -> bool:
+    """The number itself is at fault: it does not exist, or takes no texts."""
+    is_the_number = said.error_class == ErrorClass.PERMANENT_RECIPIENT
+    return is_the_number and not said.opted_out and not said.carrier_blocked
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report as it came into the inbox; `event_id` is its place there."""
+
+    event_id: int
+    account_id: int
+    report: DeliveryReport
+
+
+@dataclass(slots=True)
+class Standing:
+    """An attempt under its lock, and how its message stands as the reports go by."""
+
+    attempt_id: int
+    message_id: int
+    account_id: int
+    provider_refs: list[str]
+    is_not_sent: bool
+    report_status: str
+    report_code: str
+    new_ref: str = ""
+    phone: str = ""
+    began: Status = Status.SENDING
+    status: Status = Status.SENDING
+    is_news: bool = False
+
+    def fits(self, item: Reported) -> bool:
+        """A signature may leave out the query, and our reference with it (Plivo's V2)."""
+        report, digits = item.report, item.report.recipient_e164.lstrip("+")
+        return (
+            item.account_id == self.account_id
+            and (not self.provider_refs or report.provider_ref in self.provider_refs)
+            and (not digits.isdigit() or not self.phone or digits == self.phone.lstrip("+"))
+            and len(report.provider_ref) <= LONGEST_REF
+        )
+
+    def take(self, report: DeliveryReport) -> str:
+        """Let one report move the message, if it may; returns what became of it."""
+        if not self.provider_refs:
+            self.provider_refs = [report.provider_ref]
+            self.new_ref, self.is_news = report.provider_ref, True
+        path = moves(self.status, report.status)
+        if not path and self.status != Status.REJECTED:
+            return "no_news"
+        self.status = path[-1] if path else self.status
+        self.report_status, self.report_code = report.status.value, report.code[:60]
+        self.is_news = True
+        return "applied" if path else "was_rejected"

@@ -1,0 +1,12 @@
+"""Where providers post to: delivery reports and inbound texts, of each account of ours."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from delivery import webhooks
+
+urlpatterns = [
+    path("webhooks/<slug:kind>/<int:account_id>/status", webhooks.receive, name="webhook-status"),
+    path("webhooks/<slug:kind>/<int:account_id>/inbound", webhooks.receive, name="webhook-inbound"),
+]

@@ -1,0 +1,181 @@
+"""What providers post to us: genuine, readable, stored; then 200. Our own trouble is 503.
+
+An inbound text is applied before its answer, a report later. It knows no table of persons or
+messages, and a callback that is not genuine gets no further than this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, DataError, InterfaceError
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from delivery import inbound, inbox, sql, tallies, tasks
+from delivery.tallies import What
+from providers.base import Access, Adapter, Callback, DeliveryReport, InboundMessage
+from providers.models import ProviderAccount
+from providers.registry import ADAPTERS
+
+logger = logging.getLogger(__name__)
+
+LARGEST = 64 * 1024  # bytes; a text of 1,600 characters with all its fields has a tenth of it
+KEEP_ACCOUNT = 10.0  # seconds
+MOST_KEPT = 1024
+RETRY_AFTER = 30  # seconds
+FORM = "application/x-www-form-urlencoded"
+
+NONCE = """
+WITH new AS (
+    INSERT INTO delivery_webhooknonce (account_id, nonce, body_hash) VALUES (%s, %s, %s)
+    ON CONFLICT (account_id, nonce) DO NOTHING RETURNING body_hash
+)
+SELECT body_hash FROM new
+UNION ALL SELECT body_hash FROM delivery_webhooknonce WHERE account_id = %s AND nonce = %s LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An account as a webhook needs it."""
+
+    account_id: int
+    adapter: Adapter
+    access: Access
+
+
+class Unreadable(Exception):
+    """The body is not what any provider would send."""
+
+
+_lines: dict[tuple[str, int], tuple[float, Line | None]] = {}
+
+
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+def receive(request: HttpRequest, kind: str, account_id: int) -> HttpResponse:
+    """One callback: 404 for no account of ours, 413 too large, 403 forged, 400 unreadable."""
+    try:
+        return _receive(request, kind, account_id)
+    except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
+        logger.warning("a callback was not taken in", extra={"error": type(error).__name__})
+        return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+def _receive(request: HttpRequest, kind: str, account_id: int) -> HttpResponse:
+    line = _line(kind, account_id)
+    if line is None:
+        return _turned_away(What.NO_ACCOUNT, None, 404)
+    body = _body(request)
+    if body is None:
+        return _turned_away(What.TOO_LARGE, account_id, 413)
+    try:
+        callback = _callback(request, body)
+        is_genuine = line.adapter.is_genuine(callback, line.access)
+    except Unreadable:
+        return _turned_away(What.UNREADABLE, account_id, 400)
+    if not is_genuine:
+        return _turned_away(What.FORGED, account_id, 403)
+    if _is_replayed(line, callback):
+        return _turned_away(What.REPLAYED, account_id, 403)
+    return _take_in(line, callback)
+
+
+def _take_in(line: Line, callback: Callback) -> HttpResponse:
+    try:
+        event = line.adapter.read_callback(callback)
+        if isinstance(event, DeliveryReport):
+            inbox.append(line.account_id, event, callback)
+        elif isinstance(event, InboundMessage):
+            _apply(line.account_id, event, callback)
+        else:
+            return _turned_away(What.UNUSED, line.account_id, 200)
+    except DatabaseError as error:
+        if not isinstance(error, DataError):
+            raise
+        return _turned_away(What.UNREADABLE, line.account_id, 400)
+    except (ValueError, LookupError, TypeError):
+        logger.exception("a genuine callback cannot be read")
+        return _turned_away(What.UNREADABLE, line.account_id, 400)
+    return HttpResponse(status=200)
+
+
+def _apply(account_id: int, message: InboundMessage, callback: Callback) -> None:
+    inbound_id = inbound.store(account_id, message, inbox.to_raw(callback))
+    if inbound.apply(inbound_id):
+        tasks.call_replies()
+
+
+def _line(kind: str, account_id: int) -> Line | None:
+    """The account, kept for some seconds; None for one that is not there or of another kind."""
+    now = time.monotonic()
+    until, line = _lines.get((kind, account_id), (0.0, None))
+    if until > now:
+        return line
+    if len(_lines) >= MOST_KEPT:
+        _lines.clear()
+    line = _read_line(kind, account_id)
+    _lines[kind, account_id] = (now + KEEP_ACCOUNT, line)
+    return line
+
+
+def _read_line(kind: str, account_id: int) -> Line | None:
+    if kind not in ADAPTERS:
+        return None
+    account = ProviderAccount.objects.filter(pk=account_id, kind=kind).first()
+    return Line(account.pk, ADAPTERS[kind], account.access()) if account else None
+
+
+def _body(request: HttpRequest) -> bytes | None:
+    """The body; None for one that is too large, which is not read to its end."""
+    length = request.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) > LARGEST:
+        return None
+    body = request.read(LARGEST + 1)
+    return None if len(body) > LARGEST else body
+
+
+def _callback(request: HttpRequest, body: bytes) -> Callback:
+    """The request in common form, under the address that providers know. Raises Unreadable."""
+    query = request.META.get("QUERY_STRING", "")
+    url = f"{settings.PUBLIC_BASE_URL}{request.path}"
+    try:
+        return Callback(
+            method=str(request.method),
+            url=f"{url}?{query}" if query else url,
+            headers=dict(request.headers),
+            query=_pairs(query),
+            form=_pairs(body.decode()) if request.content_type == FORM else {},
+            body=body,
+        )
+    except ValueError as error:
+        raise Unreadable from error
+
+
+def _pairs(text: str) -> Mapping[str, str]:
+    return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=500))
+
+
+def _is_replayed(line: Line, callback: Callback) -> bool:
+    """Whether a nonce comes again with another body, where the signature leaves the body out."""
+    nonce = line.adapter.replay_key(callback)
+    if not nonce:
+        return False
+    digest = hashlib.sha256(callback.url.encode() + b"\n" + callback.body).hexdigest()
+    wanted = (line.account_id, nonce[:100])
+    found = sql.rows(NONCE, *wanted, digest, *wanted)
+    return bool(found) and found[0][0] != digest
+
+
+def _turned_away(what: What, account_id: int | None, status: int) -> HttpResponse:
+    tallies.count(what, account_id)
+    return HttpResponse(status=status)
