@@ -2,7 +2,7 @@
 
 A wrong STOP costs one reader and a missed one breaks the law. So opting out is read generously and
 opting in only from exact words; whatever holds a stop word without being clearly a STOP is held
-for staff. Pure: the reply and the brand's words are all it sees, and it keeps and logs neither.
+for staff. Pure: the reply and the brand's words are all it sees, and it logs neither.
 """
 
 from __future__ import annotations
@@ -48,20 +48,21 @@ class Meaning:
     is_sure: bool = True  # not merely a slip away
 
 
-
 # No reply needs more; of a longer one the two ends are read, and it is held at least.
 HEAD, TAIL = 2000, 1000
 OWN_TEXT_WORDS = 3  # a liked quote of fewer words need not be a message of ours
+LONGEST_STOP = 14  # letters: UNSUBSCRIBE and three slips
 WORD = re.compile(r"[^\W_]+")
 SPELLED_OUT = re.compile(r"(?<!\S)\w(?: \w){2,}(?!\S)")
 CLAUSE_END = re.compile(r"[.!?;,:()]+(?:\s+|$)|\s[-\u2013\u2014]+\s")
 DOUBLED = re.compile(r"(.)\1+")
 QUESTION_MARKS = re.compile(r"[\s\u00bf!]*\?[\s?\u00bf!]*")
 STOP_SIGNS = re.compile("[\U0001f6d1\u26d4\U0001f6ab\U0001f595]")
-# What a phone sends for a tap on a message, in the languages of our readers: Loved "...", 👍 to "..."
+# What a phone sends for a tap on a message: Loved "...", 👍 to "...", Le gustó "...".
 REACTION = re.compile(
     r"\s*(liked|loved|laughed at|emphasi[sz]ed|questioned|disliked|reacted [^\w\s]{1,8} to"
-    r"|removed an? [a-z ]{1,20} from|(?:no )?le gusto|le encanto|[^\w\s\"\u201c\u00ab]{1,8} ?(?:to|a))"
+    r"|removed an? [a-z ]{1,20} from|(?:no )?le gusto|le encanto"
+    r"|[^\w\s\"\u201c\u00ab]{1,8} ?(?:to|a))"
     r"\s+(?:\u201c([^\u201c\u201d]*)\u201d|\"([^\"]*)\"|\u00ab([^\u00ab\u00bb]*)\u00bb)\s*"
 )
 DISLIKE = re.compile("disliked|no le gusto|\U0001f44e")
@@ -84,7 +85,8 @@ LOOKALIKES = str.maketrans(
 DISGUISES = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b"})
 SYMBOLS = str.maketrans({"$": "s", "@": "a"})
 
-UNDOUBLED = {DOUBLED.sub(r"\1", word): word for word in words.STOP_ANYWHERE | words.STOP_ALONE}
+STOP_WORDS = words.STOP_ANYWHERE | words.STOP_ALONE
+UNDOUBLED = {DOUBLED.sub(r"\1", word): word for word in STOP_WORDS}
 NO_MEANING = (Weight.NOTHING, Weight.DOUBTFUL)
 
 
@@ -96,7 +98,7 @@ def classify(text: str, *, keywords: Mapping[str, Label] = {}) -> Label:
     try:
         return _classify(text, keywords)
     except Exception as error:  # noqa: BLE001 - its message may quote the reply, so only its kind
-        logger.error("a reply could not be classified", extra={"error": type(error).__name__})  # noqa: TRY400
+        logger.error("a reply could not be classified", extra={"error": type(error).__name__})
         return Label.REVIEW
 
 
@@ -207,7 +209,7 @@ def _is_only_stop(
 def _is_broken_stop(tokens: Sequence[str], among: Sequence[Weight]) -> bool:
     """Whether words are the pieces of a stop word: "un subscribe", "opt-out", "st op"."""
     whole = "".join(tokens)
-    if len(tokens) < 2 or whole in words.JOIN_ALONE:
+    if len(tokens) < 2 or len(whole) > LONGEST_STOP:
         return False
     meaning = _meaning(whole)
     is_plain = meaning.is_sure or len(meaning.word) >= 8 or all(len(t) <= 2 for t in tokens)
@@ -230,22 +232,94 @@ def _is_only_doubt(tokens: Sequence[str]) -> bool:
 
 
 def _phrase(line: str, length: int) -> Label:
-    line = words.NEGATED.sub(" ", line)
+    """What a line of so many words asks for; a stop that it denies is held, for staff to read."""
+    line, denials = words.NEGATED.subn(" ", line)
     limits = [limit for limit, phrase in words.PHRASES if phrase.search(line)]
     if not limits:
-        return Label.NONE
+        return Label.REVIEW if denials else Label.NONE
     return Label.STOP if length <= max(limits) else Label.REVIEW
 
 
 @lru_cache(maxsize=8192)
 def _meaning(word: str) -> Meaning:
-    plain = _plain_meaning(word)
-    if plain is not None:
-        return plain
+    if weight := _listed(word):
+        return Meaning(weight, word)
     if right := _respelt(word):
-        return Meaning(_plain_weight(right), right)
+        return Meaning(_listed(right) or Weight.NOTHING, right)
     if right := _misspelt(word):
         weight = Weight.STOP if right in words.MISSPELT_ANYWHERE else Weight.ALONE
         return Meaning(weight, right, is_sure=False)
     is_held = any(part in word for part in words.HOLDING_PARTS)
     return Meaning(Weight.HELD if is_held else Weight.NOTHING, word)
+
+
+def _listed(word: str) -> Weight | None:
+    if word in words.STOP_ANYWHERE:
+        return Weight.STOP
+    if word in words.STOP_ALONE:
+        return Weight.ALONE
+    if word in words.DOUBTFUL:
+        return Weight.DOUBTFUL
+    return Weight.NOTHING if word in words.INNOCENT else None
+
+
+def _respelt(word: str) -> str | None:
+    """The stop word meant by doubled letters, digits for letters, or a word said over and over."""
+    if words.REPEATED.fullmatch(word):
+        return "stop"
+    if not word.isdigit():
+        word = word.translate(DISGUISES)
+    return word if word in STOP_WORDS else UNDOUBLED.get(DOUBLED.sub(r"\1", word))
+
+
+def _misspelt(word: str) -> str | None:
+    """The stop word that this is a slip or two away from; longer words may hold more slips."""
+    if not 3 <= len(word) <= LONGEST_STOP:
+        return None
+    for right in words.MISSPELT_ANYWHERE + words.MISSPELT_ALONE:
+        limit = 1 if len(right) <= 7 else 2 if len(right) <= 10 else 3
+        distance = OSA.distance(word, right, score_cutoff=limit)
+        if distance <= limit and not (limit == 3 and _is_nearer_to_subscribe(word, distance)):
+            return right
+    return None
+
+
+def _is_nearer_to_subscribe(word: str, distance: int) -> bool:
+    return any(OSA.distance(word, other) < distance for other in words.SUBSCRIBES)
+
+
+# Everything else
+
+
+def _own(text: str, lines: Sequence[str], keywords: Mapping[str, Label]) -> Label | None:
+    """What the whole reply means to the brand; its words made of signs count only as typed."""
+    if not keywords:
+        return None
+    said, typed = _said(lines), text.casefold()
+    for keyword, label in keywords.items():
+        own = WORD.findall(_fold(keyword))
+        if (own and own in said) or (not own and keyword and keyword == typed):
+            return label
+    return None
+
+
+def _said(lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of the whole reply: all of them, and those that are not mere courtesy."""
+    said = [word for line in lines for word in WORD.findall(line)]
+    return said, _without_courtesy(said)
+
+
+def _asked(folded: str, lines: Sequence[str], own: Label | None) -> Label:
+    said = _said(lines)
+    wordings = {" ".join(said[0]), " ".join(said[1])}
+    if not words.JOIN_ALONE.isdisjoint(wordings):
+        return Label.JOIN
+    if not words.HELP_ALONE.isdisjoint(wordings):
+        return Label.HELP
+    return own or (Label.HELP if _is_call_for_help(folded, said[1]) else Label.NONE)
+
+
+def _is_call_for_help(folded: str, said: Sequence[str]) -> bool:
+    if QUESTION_MARKS.fullmatch(folded):
+        return True
+    return len(said) <= words.HELP_WORDS_AT_MOST and not words.HELP_WITHIN.isdisjoint(said)

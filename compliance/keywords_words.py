@@ -9,26 +9,31 @@ import re
 
 ANY_LENGTH = 10_000  # words; no reply that is read has as many
 
+
+def _set(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
 # Held at least, wherever they stand in a reply, and a STOP when a line says nothing else.
-STOP_ANYWHERE = frozenset(
+STOP_ANYWHERE = _set(
     "stop stopall unsubscribe unsub optout revoke cease desist end quit cancel remove discontinue "
-    "alto parar cancelar detener basta arret arreter arretez desabonner desuscribir".split()
+    "alto parar cancelar detener basta arret arreter arretez desabonner desuscribir"
 )
 # Too common inside a sentence; a STOP only when a line says nothing else.
-STOP_ALONE = frozenset(
-    "out opt block blocked enough delete stfu td para pare paren parale baja salir borrar eliminar "
-    "nomas cancela cancelen arrete desinscrire".split()
+STOP_ALONE = _set(
+    "out opt dnc stahp block blocked enough delete stfu td para pare paren parale baja salir "
+    "borrar eliminar nomas cancela cancelen arrete desinscrire"
 )
 # Held when a line says nothing else: a real word one slip away from a stop word, or a farewell.
-DOUBTFUL = frozenset(
+DOUBTFUL = _set(
     "top step shop stops atop stomp stoop stow sop slop swop strop bye byebye goodbye adios "
-    "cancels canceled cancelled canceling cancelling removed removes quits ends ended".split()
+    "cancels canceled cancelled canceling cancelling removed removes quits ends ended"
 )
 # Near a stop word, or holding one, and yet never meant as one.
-INNOCENT = frozenset(
+INNOCENT = _set(
     "unstop nonstop backstop doorstop shortstop stopwatch stoplight stopover subscribe subscribed "
     "subscriber subscribers subscribes resubscribe quite quiet quiz quilt quip quid suit cancer "
-    "remote remover evoke pagar pasar parir".split()
+    "remote remover evoke pagar pasar parir"
 )
 # Misspellings of these are looked for; END is not here, for AND and SEND are one slip away.
 MISSPELT_ANYWHERE = ("stop", "stopall", "unsubscribe", "unsub", "optout")
@@ -39,14 +44,14 @@ SUBSCRIBES = ("subscribe", "subscribed", "resubscribe")
 HOLDING_PARTS = ("stop", "unsub", "optout")
 REPEATED = re.compile("(?:stop|end|quit|cancel|unsub|unsubscribe|alto|basta|out){2,}")
 
-COURTESY = frozenset(
-    "please pls plz plse plese kindly thanks thank thx thankyou ty tks ok okay hi hey hello now sir "
-    "maam por favor porfavor porfa gracias merci svp".split()
+COURTESY = _set(
+    "please pls plz plse plese kindly thanks thank thx thankyou ty tks ok okay hi hey hello now "
+    "sir maam por favor porfavor porfa gracias merci svp"
 )
 # Words that change nothing about a stop word beside them: "how do I end this".
-FILLERS = frozenset(
+FILLERS = _set(
     "it this that these those them all everything me us you u i im id and just already to can "
-    "could would will want wanna need like do how make so immediately asap ya esto todo".split()
+    "could would will want wanna need like do how make so immediately asap ya esto todo quiero"
 )
 
 HELP_ALONE = frozenset(
@@ -70,7 +75,7 @@ JOIN_ALONE = frozenset(
     }
 )
 # Beside a stop word these say nothing, because a stop wins: "join stop", "help me stop".
-CONTROLS = frozenset("help info join start unstop subscribe optin ayuda".split())
+CONTROLS = _set("help info join start unstop subscribe optin ayuda")
 
 _MESSAGES = (
     "text|texts|texting|txt|txts|txting|texto|textos|message|messages|messaging|mesage|mesages"
@@ -136,9 +141,10 @@ PHRASES: tuple[tuple[int, re.Pattern[str]], ...] = (
         _phrases(
             r"report(?:ed|ing)? (?:\S+ ){0,8}(?:fcc|ftc|spam|junk|you|this)",
             r"(?:harass|harassed|harassing|harassment|harrassment|harassement)",
-            r"(?:didnt|did not|never|havent) (?:sign|signed|ask|asked|subscribe|subscribed|request|"
+            r"(?:didnt|did not|never|havent) (?:sign|signed|ask for|asked for|subscribe|subscribed|request|"
             r"requested|agree|agreed|opt|opted|consent)",
             r"(?:sue|suing) (?:you|u|your|this)",
+            r"my (?:lawyer|attorney)",
         ),
     ),
     (12, _phrases(r"wrong (?:number|num|person|phone|no)", r"who gave you (?:my|this) number")),
@@ -157,7 +163,7 @@ PHRASES: tuple[tuple[int, re.Pattern[str]], ...] = (
             r"(?:not|no longer|never) (?:interested|intrested|intersted|interest)",
             r"no (?:me interesa|estoy interesad[oa]|interest)",
             r"(?:block|blocking|blocked) (?:you|u|this|your|ur|me)",
-            r"(?:im|you|youre|ur) (?:blocked|blocking)",
+            r"(?:im|you|youre|ur|being) (?:blocked|blocking)",
         ),
     ),
     (

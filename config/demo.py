@@ -1,7 +1,8 @@
 """The demo: three invented brands send a campaign each to the simulated providers.
 
-It is a sandbox whose clock moves on by itself. `check` runs it once from an empty stage and judges
-it; `keep_running` goes on with the web server up, a slot each few minutes, until Ctrl-C.
+It is a sandbox whose clock moves on by itself. Messages are reported on, people answer, and half-way
+one provider fails. `check` runs it once from an empty stage, with a second slot of one brand, and
+judges it; `keep_running` goes on, a slot each few minutes, until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from config import demo_processes as processes
 from config import demo_stage as stage
 from config import demo_summary as summary
 from config.demo_course import Course
+from config.demo_outside import Outside
 from config.demo_processes import HOST, MANAGE, Children
 from config.demo_stage import BRANDS, CannotStage, Folder
 from config.demo_summary import Phases, Told
@@ -44,6 +46,8 @@ KILLS_FROM, KILLS_TO = 0.05, 0.85  # of all messages, between which workers are 
 
 IN_FLIGHT_EACH = stage.IN_FLIGHT * len(stage.ACCOUNTS)  # requests one worker may have on the wire
 
+SECOND_SLOT = BRANDS[-1:]  # of the check: enough to see that it skips who stopped
+
 SENT = "SELECT count(*) FROM delivery_attempt"
 
 
@@ -51,7 +55,7 @@ SENT = "SELECT count(*) FROM delivery_attempt"
 class Options:
     """`kills`: how many send workers are killed while they send."""
 
-    leads: int = 50_000
+    leads: int = 30_000
     workers: int = 2
     seed: int = 1
     kills: int = 0
@@ -89,18 +93,25 @@ class Demo:
     told: Told
     folder: Folder = field(default_factory=lambda: Folder(Path(settings.VAR_DIR) / "demo"))
     phases: Phases = field(default_factory=Phases)
-    web_port: int | None = None
+    web_port: int = 0
+    outside: Outside = field(init=False)
     simulator_port: int = field(default_factory=processes.free_port)
 
     def check(self) -> bool:
         """Run once on an empty stage; returns whether all was well. Raises CannotStage."""
+        self.web_port = processes.free_port()
         with alone(), self._children() as children:
             self._make(children)
+            self._start_web(children)
             killer = Killer.of(self.options)
             with self.phases.timed("sending"):
                 processes.start_workers(children, self.options.workers)
                 self._run(children, killer)
-            return self._judge(killer.killed * IN_FLIGHT_EACH)
+            with self.phases.timed("second slot"):
+                self.told.say(f"A second slot for {SECOND_SLOT[0].name}, on the next morning.")
+                stage.open_next_day(SECOND_SLOT)
+                self._run(children, killer)
+            return self._judge(killer.killed * IN_FLIGHT_EACH, is_whole=True)
 
     def keep_running(self) -> None:
         """Go on with the demo that is there, or make one; until Ctrl-C."""
@@ -113,6 +124,7 @@ class Demo:
             else:
                 self._make(children)
             self._start_web(children)
+            self._tell_address()
             processes.start_workers(children, self.options.workers)
             killer, before = Killer.of(self.options), summary.unexplained_unknown()
             while True:
@@ -122,6 +134,10 @@ class Demo:
                     self._judge(before + killer.killed * IN_FLIGHT_EACH)
                     self._wait(children)
                 self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
+
+    @property
+    def _web(self) -> str:
+        return f"http://{HOST}:{self.web_port}"
 
     @property
     def _simulator(self) -> str:
@@ -135,7 +151,7 @@ class Demo:
             "PLAN_EVERY_SECONDS": "2",
             "TIDY_EVERY_SECONDS": "1",
             "SEND_JOBS_QUEUED": str(2 * self.options.workers),
-            "PUBLIC_BASE_URL": f"http://{HOST}:{self.web_port or WEB_PORT}",
+            "PUBLIC_BASE_URL": self._web,
         }
         logs = Path(settings.VAR_DIR) / "log" / "demo"
         with Children(environment=environment, logs=logs, run=self.folder.run) as children:
@@ -156,7 +172,7 @@ class Demo:
         with self.phases.timed("setting up"):
             stage.wipe(self.folder)
             self._start_simulator(children)
-            domain = f"{HOST}:{self.web_port}" if self.web_port else None
+            domain = f"{HOST}:{self.web_port}"
             stage.found(seed=options.seed, simulator=self._simulator, short_domain=domain)
         with self.phases.timed("inventing"):
             rows = stage.invent(self.folder, leads=options.leads, seed=options.seed)
@@ -176,6 +192,9 @@ class Demo:
             nonlocal late_opt_outs
             children.tend()
             killer.look(children)
+            self.outside.tend(sql.one(SENT)[0])
+            while self.outside.told:
+                self.told.say(self.outside.told.pop(0))
             if late_opt_outs and sql.one(SENT)[0]:
                 stage.opt_out_some(self.options.seed, share=late_opt_outs)
                 late_opt_outs = 0.0
@@ -188,15 +207,22 @@ class Demo:
         if course.stalls:
             self.told.say(f"The clock went on {course.stalls} times although messages waited.")
 
-    def _judge(self, most_unknown: int) -> bool:
-        """Tell the figures and whether all is well; so many may be unknown by our own doing."""
+    def _judge(self, most_unknown: int, *, is_whole: bool = False) -> bool:
+        """Tell the figures and whether all is well; so many may be unknown by our own doing.
+
+        `is_whole`: a provider must have failed, and a second slot must have been sent.
+        """
+        with self.phases.timed("hearing out"):
+            self.outside.hear_out()
         with self.phases.timed("checking"):
             clean = self._ledger_is_clean()
         found = summary.columns()
         self.told.console.print(summary.table(found))
         verdicts = summary.verdicts(found["All"], most_unknown=most_unknown, ledger_is_clean=clean)
+        verdicts += summary.verdicts_on_the_second_slot() if is_whole else []
         for verdict in verdicts:
             self.told.say(verdict.words())
+        self.told.say(f"Callbacks that came to nothing: {summary.turned_away()}.")
         self.told.say(self.phases.words())
         self.phases.seconds.clear()
         return all(verdict.holds for verdict in verdicts)
@@ -217,7 +243,6 @@ class Demo:
         return done.returncode == 0
 
     def _start_web(self, children: Children) -> None:
-        assert self.web_port is not None  # noqa: S101 - chosen before anything is started
         call_command("collectstatic", interactive=False, verbosity=0, stdout=StringIO())
         python, _ = MANAGE
         children.start(
@@ -228,10 +253,20 @@ class Demo:
             serves=True,
         )
         children.wait_for("web", self.web_port)
+        self.outside = Outside(
+            self._simulator,
+            self._web,
+            self.options.seed,
+            sql.one(SENT)[0] + self.options.leads // 2,
+        )
+        self.outside.begin()
+
+    def _tell_address(self) -> None:
         if self.web_port != self.options.web_port:
             self.told.say(f"Port {self.options.web_port} is taken.")
         password = give_password()
-        self.told.say(f"The web is up: http://{HOST}:{self.web_port}/admin/")
+        self.told.say(f"The web is up: {self._web}/admin/")
+        self.told.say(f"A pretend phone that reads and answers texts: {self._simulator}/phone")
         self.told.say(f"Log in as {ADMIN} with the password {password}")
 
     def _wait(self, children: Children) -> None:

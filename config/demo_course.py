@@ -25,12 +25,14 @@ SHIFT_PATIENCE = 5.0
 
 PLANNED = "SELECT places_id, through_entry_id FROM delivery_planned WHERE slot_id = %s"
 
-# Rows to claim or to end now, intents without an outcome, and a figure that moves with any of them.
+# Rows to claim or to end now, intents without an outcome or texts that are not applied, and a figure
+# that moves with any of them.
 PRESENT = """
 SELECT EXISTS (SELECT 1 FROM delivery_due WHERE not_before <= %s AND expires_at > %s),
        EXISTS (SELECT 1 FROM delivery_due WHERE expires_at <= %s),
        EXISTS (SELECT 1 FROM delivery_attempt
-               WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = ''),
+               WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '')
+       OR EXISTS (SELECT 1 FROM delivery_inbound WHERE applied_at IS NULL),
        (SELECT count(*) FROM delivery_due),
        coalesce((SELECT max(id) FROM delivery_attempt), 0)
 """

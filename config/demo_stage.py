@@ -7,13 +7,14 @@ is ever wiped.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from pathlib import Path
 from shutil import rmtree
+from string import ascii_uppercase, digits
 from zoneinfo import ZoneInfo
 
 import django_rq
@@ -38,6 +39,7 @@ from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
 LIST = "Everybody"
 TEXT = "Hi {first_name|there}, new openings from {brand} near you: {link}"
 ACCOUNTS = ("Demo provider one", "Demo provider two")
+KINDS = ("twilio", "plivo")  # of the accounts, in their order
 NUMBERS_EACH = 2  # of each brand, on each account
 NUMBER_RATE = 500.0  # segments a second
 ACCOUNT_RATE = 2600.0
@@ -48,11 +50,14 @@ SHARE_OPTED_OUT = 0.01
 SHARE_SHARED = 0.01  # of a brand's people, that the brand before it knows too
 SHARE_BAD_ROWS = 0.005
 SHARE_MAGIC = 0.004
-# Endings that make the simulator refuse, throttle once, be slow, or leave the outcome unknown. Left
-# out are those that pause a whole account (0013) or hang for a minute (0008).
-MAGIC = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0009", "0010", "0015")
-NEVER_ACCEPTED = ("0001", "0002", "0003", "0006", "0007", "0009")
-END_UNKNOWN = ("0006", "0007", "0009")
+# Endings that make the simulator refuse, throttle once, be slow, leave the outcome to its report,
+# or report oddly. Left out are those that pause a whole account (0013) or hang a minute (0008).
+NEVER_ACCEPTED = ("0001", "0002", "0003")
+NEVER_REPORTED = ("0010",)
+MAGIC = (
+    *NEVER_ACCEPTED, *NEVER_REPORTED,
+    "0004", "0005", "0006", "0007", "0009", "0011", "0012", "0014", "0015",
+)  # fmt: skip
 ALL_MAGIC = tuple(f"{ending:04d}" for ending in range(1, 16))
 
 FRONTIER = "INSERT INTO delivery_frontier (id, attempt_id) VALUES (1, 0)"
@@ -194,7 +199,10 @@ def found(*, seed: int, simulator: str, short_domain: str | None) -> None:
     """The sandbox at ten to ten on a morning in New York, its accounts, brands and numbers."""
     call_command("set_up", sandbox=True, stdout=StringIO())
     shifting.shift_to(next_morning(clock.now()))
-    accounts = [make_account(name, seed, simulator) for name in ACCOUNTS]
+    accounts = [
+        make_account(name, kind, seed, simulator)
+        for name, kind in zip(ACCOUNTS, KINDS, strict=True)
+    ]
     for at, plan in enumerate(BRANDS):
         brand = make_brand(plan, short_domain)
         make_route(brand, accounts, first=at * len(accounts) * NUMBERS_EACH)
@@ -215,21 +223,28 @@ def is_sunday(day: date) -> bool:
     return day.isoweekday() == 7
 
 
-def make_account(name: str, seed: int, simulator: str) -> ProviderAccount:
-    dice = random.Random(f"{seed}:{name}")  # noqa: S311 - credentials of a simulated account
+def make_account(name: str, kind: str, seed: int, simulator: str) -> ProviderAccount:
     account = ProviderAccount(
         name=name,
-        kind="twilio",
+        kind=kind,
         base_url=simulator,
         is_simulated=True,
         segments_per_second=ACCOUNT_RATE,
         in_flight=IN_FLIGHT,
         price_micros=7_900,
     )
-    sid, token = f"AC{dice.getrandbits(128):032x}", f"{dice.getrandbits(128):032x}"
-    account.seal({"account_sid": sid, "auth_token": token})
+    account.seal(make_credentials(name, kind, seed))
     account.save()
     return account
+
+
+def make_credentials(name: str, kind: str, seed: int) -> dict[str, str]:
+    dice = random.Random(f"{seed}:{name}")  # noqa: S311 - credentials of a simulated account
+    if kind == "plivo":
+        letters = "".join(dice.choices(ascii_uppercase + digits, k=18))
+        return {"auth_id": f"MA{letters}", "auth_token": f"{dice.getrandbits(160):040x}"}
+    sid, token = f"AC{dice.getrandbits(128):032x}", f"{dice.getrandbits(128):032x}"
+    return {"account_sid": sid, "auth_token": token}
 
 
 def make_brand(plan: BrandPlan, short_domain: str | None) -> Brand:
@@ -351,11 +366,12 @@ def open_slot(campaign: Campaign, on: date, at: time) -> None:
     starting.start(campaign)
 
 
-def open_next_day() -> date:
-    """The next morning's slot of each campaign, with the clock moved there."""
+def open_next_day(brands: Sequence[BrandPlan] = BRANDS) -> date:
+    """The next morning's slot of each of these brands' campaigns, with the clock moved there."""
     shifting.shift_to(next_morning(clock.now()))
-    times = {plan.slug: plan.local_time for plan in BRANDS}
-    for campaign in Campaign.objects.select_related("brand", "lead_list", "template"):
+    times = {plan.slug: plan.local_time for plan in brands}
+    campaigns = Campaign.objects.filter(brand__slug__in=times)
+    for campaign in campaigns.select_related("brand", "lead_list", "template"):
         open_slot(campaign, today(), times[campaign.brand.slug])
     return today()
 

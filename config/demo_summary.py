@@ -16,20 +16,57 @@ from rich.text import Text
 
 from brands import clock
 from brands.models import Brand
-from config.demo_stage import END_UNKNOWN, NEVER_ACCEPTED
+from config.demo_stage import NEVER_ACCEPTED, NEVER_REPORTED
 from delivery import sql
 from delivery.states import Reason, Status
+from delivery.tallies import What
 
 PLAIN_EVERY = 3.0  # seconds between two lines where there is no terminal
 LIVE_EVERY = 0.25
 RATE_OVER = 3.0  # seconds
 LEAST_ACCEPTED = 0.99
+LEAST_REPORTED = 0.99
+LEAST_CONFIRMED = 0.95  # of those who wrote STOP; a provider that is away keeps some from it
+FINAL = ("delivered", "undelivered", "failed")
 TAKEN = ("accepted", "sent", "delivered", "undelivered", "failed", "no_report")
 OPEN = ("planned", "sending")
 
-STATES = "SELECT status, count(*) FROM delivery_message GROUP BY status"
+STATES = "SELECT status, count(*) FROM delivery_message WHERE kind <> 'reply' GROUP BY status"
 BY_BRAND = """
-SELECT brand_id, status, reason, count(*) FROM delivery_message GROUP BY 1, 2, 3 ORDER BY 2, 3
+SELECT brand_id, status, reason, count(*) FROM delivery_message
+WHERE kind <> 'reply' GROUP BY 1, 2, 3 ORDER BY 2, 3
+"""
+ANSWERS = """
+SELECT brand_id, reply_kind, count(*), count(*) FILTER (WHERE status = ANY(%s))
+FROM delivery_message WHERE kind = 'reply' GROUP BY 1, 2 ORDER BY 2
+"""
+HEARD = "SELECT brand_id, label, count(*) FROM delivery_inbound GROUP BY 1, 2 ORDER BY 2"
+TURNED_AWAY = "SELECT what, sum(count)::bigint FROM delivery_webhooktally GROUP BY 1 ORDER BY 1"
+# Who wrote STOP until a campaign's first slot had closed and did not join again, and how many of
+# them got a message of its second slot all the same.
+SKIPPED = """
+WITH stopped AS (
+    SELECT DISTINCT second.id AS slot_id, l.person_id
+    FROM campaigns_slot second
+    JOIN campaigns_slot first ON first.campaign_id = second.campaign_id
+                             AND first.local_date < second.local_date
+    JOIN campaigns_campaign c ON c.id = second.campaign_id
+    JOIN leads_listentry y ON y.lead_list_id = c.lead_list_id
+    JOIN leads_lead l ON l.id = y.lead_id
+    JOIN compliance_optoutevent e ON e.person_id = l.person_id AND e.source = 'inbound'
+                                 AND e.at < first.closed_at
+    WHERE NOT EXISTS (SELECT 1 FROM compliance_rejoin r WHERE r.person_id = l.person_id)
+)
+SELECT count(*), count(*) FILTER (WHERE EXISTS (
+    SELECT 1 FROM delivery_message m JOIN delivery_attempt a ON a.message_id = m.id
+        AND (a.is_not_sent OR NOT a.is_not_sent)
+    WHERE m.slot_id = stopped.slot_id AND m.person_id = stopped.person_id))
+FROM stopped
+"""
+WENT_OVER = """
+SELECT count(DISTINCT o.message_id) FROM delivery_attempt o
+JOIN delivery_attempt a ON a.message_id = o.message_id AND NOT a.is_not_sent
+WHERE o.is_not_sent AND o.fault = 'account' AND a.account_id <> o.account_id
 """
 SUPPRESSED = """
 SELECT c.brand_id, sum(n::bigint)::bigint FROM campaigns_slot s
@@ -50,8 +87,7 @@ JOIN leads_import i ON i.id = e.taken_in_id GROUP BY 1, 2
 LEADS = "SELECT brand_id, count(*) FROM leads_lead GROUP BY 1"
 MAGIC = """
 SELECT m.status, count(*) FROM delivery_message m JOIN compliance_person p ON p.id = m.person_id
-WHERE right(p.phone, 4) = ANY(%s) AND m.status IN ('rejected', 'unknown', 'not_found')
-GROUP BY 1
+WHERE right(p.phone, 4) = ANY(%s) AND m.kind <> 'reply' GROUP BY 1
 """
 
 
@@ -153,6 +189,9 @@ class Column:
     refused_rows: Counter[str] = field(default_factory=Counter)
     suppressed: int = 0
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)
+    heard: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
     attempts: int = 0
     seconds: int = 0
 
@@ -162,6 +201,9 @@ class Column:
         self.refused_rows += other.refused_rows
         self.suppressed += other.suppressed
         self.ends += other.ends
+        self.heard += other.heard
+        self.answers += other.answers
+        self.answered += other.answered
 
     def count(self, *statuses: str) -> int:
         return sum(number for (status, _), number in self.ends.items() if status in statuses)
@@ -183,16 +225,12 @@ def columns() -> dict[str, Column]:
     """Each brand's figures by its name, then those of all."""
     names: dict[int, str] = dict(Brand.objects.order_by("id").values_list("id", "name"))
     found = {brand_id: Column() for brand_id in names}
-    for brand_id, rows in sql.rows(ROWS):
-        found[brand_id].rows = rows
-    for brand_id, code, count in sql.rows(REFUSED_ROWS):
-        found[brand_id].refused_rows[code] = count
-    for brand_id, leads in sql.rows(LEADS):
-        found[brand_id].leads = leads
+    _add_rows(found)
     for brand_id, count in sql.rows(SUPPRESSED):
         found[brand_id].suppressed = count
     for brand_id, status, reason, count in sql.rows(BY_BRAND):
         found[brand_id].ends[status, reason] = count
+    _add_replies(found)
     every = Column()
     for column in found.values():
         every.add(column)
@@ -200,6 +238,23 @@ def columns() -> dict[str, Column]:
         column = every if brand_id is None else found[brand_id]
         column.attempts, column.seconds = attempts, seconds
     return {**{names[pk]: column for pk, column in found.items()}, "All": every}
+
+
+def _add_rows(found: dict[int, Column]) -> None:
+    for brand_id, rows in sql.rows(ROWS):
+        found[brand_id].rows = rows
+    for brand_id, code, count in sql.rows(REFUSED_ROWS):
+        found[brand_id].refused_rows[code] = count
+    for brand_id, leads in sql.rows(LEADS):
+        found[brand_id].leads = leads
+
+
+def _add_replies(found: dict[int, Column]) -> None:
+    for brand_id, label, count in sql.rows(HEARD):
+        if brand_id is not None:
+            found[brand_id].heard[label] = count
+    for brand_id, kind, count, answered in sql.rows(ANSWERS, list(TAKEN)):
+        found[brand_id].answers[kind], found[brand_id].answered[kind] = count, answered
 
 
 def table(found: dict[str, Column]) -> Table:
@@ -226,6 +281,10 @@ def parts(every: Column) -> Iterator[list[Row]]:
         ("audience", lambda column: f"{column.audience:,}"),
     ]
     yield [(_label(end), _ended(end)) for end in sorted(every.ends, key=_order)]
+    yield [
+        *((f"people wrote: {label}", _heard(label)) for label in sorted(every.heard)),
+        *((f"answered: {kind}", _answered(kind)) for kind in sorted(every.answers)),
+    ]
     yield [("sent a second, while sending", lambda column: column.speed)]
 
 
@@ -235,6 +294,14 @@ def _refused(code: str) -> Figure:
 
 def _ended(end: tuple[str, str]) -> Figure:
     return lambda column: f"{column.ends[end]:,}"
+
+
+def _heard(label: str) -> Figure:
+    return lambda column: f"{column.heard[label]:,}"
+
+
+def _answered(kind: str) -> Figure:
+    return lambda column: f"{column.answered[kind]:,}"
 
 
 def _order(end: tuple[str, str]) -> tuple[int, str]:
@@ -261,7 +328,8 @@ class Verdict:
 
 def verdicts(every: Column, *, most_unknown: int, ledger_is_clean: bool) -> list[Verdict]:
     """`most_unknown`: how many may be unknown although their numbers do not ask for it."""
-    sendable = every.audience - every.count("refused") - magic_ends(NEVER_ACCEPTED).total()
+    never = magic_ends(NEVER_ACCEPTED)
+    sendable = every.audience - every.count("refused") - never["rejected"]
     accepted, still_open = every.count(*TAKEN), every.count(*OPEN)
     share = accepted / sendable if sendable else 0.0
     unexplained = unexplained_unknown()
@@ -277,16 +345,53 @@ def verdicts(every: Column, *, most_unknown: int, ledger_is_clean: bool) -> list
             f" (at most {most_unknown:,} may be)",
             unexplained <= most_unknown,
         ),
+        *verdicts_on_what_came_back(every, accepted),
     ]
 
 
+def verdicts_on_what_came_back(every: Column, accepted: int) -> list[Verdict]:
+    """Reports and answers, as far as any were to be expected."""
+    silent = magic_ends(NEVER_REPORTED)
+    expected = accepted - sum(silent[status] for status in TAKEN)
+    reported = every.count(*FINAL)
+    asked, confirmed = every.answers["stop"], every.answered["stop"]
+    return [
+        Verdict(
+            f"{reported:,} of {expected:,} accepted messages have their final report",
+            reported >= expected * LEAST_REPORTED,
+        ),
+        Verdict(
+            f"{confirmed:,} of {asked:,} confirmations of a STOP left within five minutes",
+            confirmed >= asked * LEAST_CONFIRMED,
+        ),
+    ]
+
+
+def verdicts_on_the_second_slot() -> list[Verdict]:
+    stopped, texted = sql.one(SKIPPED)
+    over = sql.one(WENT_OVER)[0]
+    return [
+        Verdict(
+            f"of {stopped:,} people who wrote STOP, {texted:,} were texted by the second slot",
+            stopped > 0 and not texted,
+        ),
+        Verdict(f"{over:,} messages went over to another provider when theirs failed", over > 0),
+    ]
+
+
+def turned_away() -> str:
+    """What callbacks came to nothing, in words."""
+    counts = [f"{What(what).label}: {count:,}" for what, count in sql.rows(TURNED_AWAY)]
+    return "; ".join(counts) or "none"
+
+
 def unexplained_unknown() -> int:
-    """Messages with an unknown outcome whose numbers do not make the simulator behave so."""
+    """Messages with an unknown outcome: reports have settled all that a provider took."""
     states: Counter[str] = Counter(dict(sql.rows(STATES)))
-    return states["unknown"] + states["not_found"] - magic_ends(END_UNKNOWN)["unknown"]
+    return states["unknown"] + states["not_found"]
 
 
 def magic_ends(endings: Sequence[str]) -> Counter[str]:
-    """How many messages to numbers of these endings were not accepted, by status."""
+    """How many messages there are to numbers of these endings, by status."""
     found: dict[str, int] = dict(sql.rows(MAGIC, list(endings)))
     return Counter(found)

@@ -259,7 +259,7 @@ def fill_in_reply(draft: Draft, facts: Facts) -> Result:
         words = fill_in(brand.replies[draft.reply_kind], {"brand": brand.name}).strip()
     except MissingValue:
         return Refuse(Reason.CANNOT_RENDER)
-    return replace(draft, text=words) if words else Refuse(Reason.CANNOT_RENDER)
+    return replace(draft, text=words, code="") if words else Refuse(Reason.CANNOT_RENDER)
 
 
 def refuse_same_words(draft: Draft, facts: Facts) -> Result:

@@ -1,7 +1,8 @@
 """The simulated providers: one process that takes messages as they would, and keeps its own ledger.
 
 It knows nothing of our tables; what it received stands in its ledger file, which is written before
-it answers. A further provider is a class like TwilioWire and a line in WIRES.
+it answers. A further provider is a class like TwilioWire and a line in WIRES. Reports of messages
+and texts that come in are posted by `simulator_callbacks.py`, when it is told to.
 """
 
 from __future__ import annotations
@@ -14,35 +15,25 @@ import secrets
 import signal
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-from providers.simulator_behaviour import BadControl, Behaviour, Ending, Refusal, Verdict
+from providers.simulator_behaviour import Behaviour, Ending, Verdict
+from providers.simulator_callbacks import Callbacks
+from providers.simulator_control import BadControl, obey
 from providers.simulator_http import Connection, Request, json_response, response
 from providers.simulator_ledger import Ledger, LedgerBroken, LedgerEntry, Submission
+from providers.simulator_phone import Phones
+from providers.simulator_plivo import PlivoWire
 from providers.simulator_twilio import TwilioWire
+from providers.simulator_wire import Wire
 
 HOST = "127.0.0.1"
 PARENT_CHECK_SECONDS = 0.5
 GARBAGE = response(200, "<html>upstream said: \x00\ufffd", content_type="text/html")
 
 
-class Wire(Protocol):
-    """How one provider speaks."""
-
-    name: str
-    prefix: str  # of the paths that are its
-
-    def read(self, request: Request) -> Submission | None: ...
-    def objection(self, request: Request, sent: Submission) -> bytes | None: ...
-    def provider_ref(self, salt: int, seq: int) -> str: ...
-    def accepted(self, entry: LedgerEntry) -> bytes: ...
-    def refused(self, refusal: Refusal) -> bytes: ...
-    def not_found(self) -> bytes: ...
-    def look_up(self, request: Request, ledger: Ledger) -> bytes: ...
-
-
-WIRES: tuple[Wire, ...] = (TwilioWire(),)
+WIRES: tuple[Wire, ...] = (TwilioWire(), PlivoWire())
 
 
 class Simulator:
@@ -57,11 +48,16 @@ class Simulator:
         self._open_ones: set[Connection] = set()
         self._outbox: list[tuple[float, Connection, bytes, Ending]] = []
         self.ended: asyncio.Future[None] = self._loop.create_future()
-        self.reset()
+        self._behaviour = Behaviour(self._loop.time, latency=latency)
+        self._callbacks = Callbacks(self._ledger, WIRES, broken=self._break)
+        self._phones = Phones(
+            ledger=self._ledger, answer=self._callbacks.answer, heard=self._callbacks.heard
+        )
 
     def reset(self) -> None:
         """Behave as at the start; the ledger stays."""
         self._behaviour = Behaviour(self._loop.time, latency=self._latency_at_start)
+        self._callbacks.reset()
 
     def connection(self) -> Connection:
         self._connections += 1
@@ -71,8 +67,13 @@ class Simulator:
         if not self.ended.done():
             self.ended.set_result(None)
 
+    def _break(self, error: BaseException) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
     async def close(self) -> None:
         """Drop every connection, answered or not; uvloop cannot end with one open."""
+        await self._callbacks.close()
         for connection in list(self._open_ones):
             connection.abort()
         while self._open_ones:
@@ -82,6 +83,9 @@ class Simulator:
     def _handle(self, request: Request, connection: Connection) -> None:
         if request.path.startswith("/control"):
             self._later(0.0, connection, self._control(request), Ending.ANSWER)
+            return
+        if request.path.startswith("/phone"):
+            self._later(0.0, connection, self._phones.handle(request), Ending.ANSWER)
             return
         for wire in WIRES:
             if request.path.startswith(wire.prefix):
@@ -106,8 +110,14 @@ class Simulator:
             return
         verdict = self._behaviour.judge(sent)
         entry = self._note(wire, sent, verdict)
-        answer = wire.accepted(entry) if verdict.refusal is None else wire.refused(verdict.refusal)
-        self._later(latency + verdict.delay, connection, answer, verdict.ending)
+        refusal = verdict.refusal
+        answer = wire.accepted(entry) if refusal is None else wire.refused(refusal, sent)
+        go = partial(self._later, latency + verdict.delay, connection, answer, verdict.ending)
+        held = self._callbacks.taken(wire, entry, request) if verdict.took else None
+        if held is None:
+            go()
+        else:
+            held.add_done_callback(lambda _: go())
 
     def _note(self, wire: Wire, sent: Submission, verdict: Verdict) -> LedgerEntry:
         ref = wire.provider_ref(self._salt, self._ledger.next_seq) if verdict.took else ""
@@ -124,8 +134,7 @@ class Simulator:
         try:
             self._ledger.flush()
         except LedgerBroken as error:
-            if not self.ended.done():
-                self.ended.set_exception(error)
+            self._break(error)
             return
         delayed: dict[float, list[tuple[Connection, bytes, Ending]]] = {}
         for delay, connection, answer, ending in outbox:
@@ -143,10 +152,13 @@ class Simulator:
             return json_response(404, {"error": "POST /control, POST /control/reset, GET /control"})
         elif request.method == "POST":
             try:
-                self._behaviour.obey(json.loads(request.body))
+                orders = {**self._behaviour.orders(), **self._callbacks.orders()}
+                answer = obey(json.loads(request.body), orders)
+                if answer is not None:
+                    return json_response(200, answer)
             except BadControl as error:
                 return json_response(400, {"error": str(error)})
-            except ValueError:
+            except (ValueError, RecursionError):
                 return json_response(400, {"error": "the command is not JSON"})
         return json_response(200, self._state())
 
@@ -162,6 +174,7 @@ class Simulator:
             "verdicts": dict(behaviour.counters),
             "requests_in_ledger": self._ledger.next_seq - 1,
             "connections": self._connections,
+            "callbacks": self._callbacks.state(),
         }
 
 

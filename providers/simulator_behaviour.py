@@ -9,6 +9,8 @@ from enum import Enum, auto
 from typing import Any
 
 from providers import segments
+from providers.simulator_control import BadControl as BadControl
+from providers.simulator_control import Order, number, only, text, whole
 from providers.simulator_ledger import Submission
 
 
@@ -76,11 +78,6 @@ MAGIC = {
     "0015": "slow",
 }
 THROTTLED_ONCE = "0005"
-MAX_NUMBER = 1_000_000
-
-
-class BadControl(ValueError):
-    """A command to the simulator that it does not understand; nothing was changed."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -186,38 +183,31 @@ class Behaviour:
 
     # --- what it is told --------------------------------------------------------------------
 
-    def obey(self, command: object) -> None:
-        """Raises BadControl, and then nothing has changed."""
-        if not isinstance(command, dict):
-            raise BadControl("the command must be a JSON object")
-        actions = {"latency_ms": self._set_latency, "throttle": self._throttle, "mode": self._rule}
-        chosen = [name for name in actions if name in command]
-        if len(chosen) != 1:
-            raise BadControl(f"give exactly one of {', '.join(actions)}")
-        actions[chosen[0]](command)
+    def orders(self) -> dict[str, Order]:
+        return {"latency_ms": self._set_latency, "throttle": self._throttle, "mode": self._rule}
 
     def _set_latency(self, command: dict[str, Any]) -> None:
-        _only(command, {"latency_ms"})
-        self.latency = _number(command, "latency_ms", at_least=0) / 1000
+        only(command, {"latency_ms"})
+        self.latency = number(command, "latency_ms", at_least=0) / 1000
 
     def _throttle(self, command: dict[str, Any]) -> None:
         """{"throttle": "account" or "number", "name": …, "per_second": … or null, "burst": …}"""
-        _only(command, {"throttle", "name", "per_second", "burst"})
-        scope, name = command["throttle"], _text(command, "name")
+        only(command, {"throttle", "name", "per_second", "burst"})
+        scope, name = command["throttle"], text(command, "name")
         if scope not in ("account", "number"):
             raise BadControl("throttle must be account or number")
         if command.get("per_second") is None:
             self.limits.pop((scope, name), None)
         else:
-            rate = _number(command, "per_second", at_least=0)
-            burst = _number({"burst": max(1, rate), **command}, "burst", at_least=1)
+            rate = number(command, "per_second", at_least=0)
+            burst = number({"burst": max(1, rate), **command}, "burst", at_least=1)
             self.limits[scope, name] = Limit(rate, burst)
         self._buckets.clear()
 
     def _rule(self, command: dict[str, Any]) -> None:
         """{"mode": …, "account": …, "number": …, "count": …, "every": …}; "normal" ends rules."""
-        _only(command, {"mode", "account", "number", "count", "every"})
-        mode, account, number = command["mode"], _text(command, "account"), _text(command, "number")
+        only(command, {"mode", "account", "number", "count", "every"})
+        mode, account, number = command["mode"], text(command, "account"), text(command, "number")
         if mode == "normal":
             self.rules = [
                 rule
@@ -227,33 +217,6 @@ class Behaviour:
             return
         if not isinstance(mode, str) or mode not in MODES:
             raise BadControl(f"mode must be normal or one of {', '.join(MODES)}")
-        count = _whole(command, "count", at_least=1) if "count" in command else None
-        every = _whole(command, "every", at_least=1) if "every" in command else 1
+        count = whole(command, "count", at_least=1) if "count" in command else None
+        every = whole(command, "every", at_least=1) if "every" in command else 1
         self.rules.append(Rule(mode=mode, account=account, number=number, count=count, every=every))
-
-
-def _only(command: dict[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(command) - known)
-    if unknown:
-        raise BadControl(f"not known here: {', '.join(unknown)}")
-
-
-def _number(command: dict[str, Any], name: str, *, at_least: float) -> float:
-    value = command[name]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not at_least <= value <= MAX_NUMBER:
-        raise BadControl(f"{name} must be a number from {at_least} to {MAX_NUMBER}")
-    return float(value)
-
-
-def _whole(command: dict[str, Any], name: str, *, at_least: int) -> int:
-    if not isinstance(command[name], int):
-        raise BadControl(f"{name} must be a whole number of at least {at_least}")
-    return int(_number(command, name, at_least=at_least))
-
-
-def _text(command: dict[str, Any], name: str) -> str | None:
-    value = command.get(name)
-    if value is not None and not isinstance(value, str):
-        raise BadControl(f"{name} must be a text")
-    return value

@@ -2,6 +2,8 @@
 
 Two JSON lines a request, tied by `seq`: what came, and the verdict. `took` says whether the message
 goes on its way, whatever was answered. The lines are written before the answer leaves.
+Two lines a callback, tied by `callback`: what was posted, written before it leaves, and the answer,
+0 for none; between them others may stand, and the second may be missing.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ import json
 import os
 import time
 from array import array
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import Any
 
 _LINES_OF_ONE = 256 * 1024  # more than any two lines take
+_RECENT = 1_000  # recipients that are kept in the order of their last text
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Submission:
     to: str
     text: str
     ref: str
+    callback_url: str = field(default="", compare=False)  # for its reports; not in the ledger
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +58,11 @@ class Ledger:
         self._path = path
         self._offsets = array("Q")  # where the entry with seq 1, 2, 3 ... starts
         self._by_recipient: dict[str, tuple[int, ...]] = {}  # the seqs of what was taken
+        self._recent: OrderedDict[str, None] = OrderedDict()
+        self._senders: dict[str, tuple[str, str]] = {}
         self._gathered: list[str] = []
-        self._last_recipient = ""
+        self._callbacks = 0
+        self._last_request: dict[str, Any] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
@@ -71,11 +80,11 @@ class Ledger:
     ) -> LedgerEntry:
         seq, now = self.next_seq, time.time()
         lines = _lines(seq, now, submission, verdict, took, provider_ref)
-        self._gathered.append(lines)
         self._offsets.append(self._size)
-        self._size += len(lines)
+        self._gather(lines)
         if took:
-            self._remember(submission.to, seq)
+            sent = submission
+            self._remember(sent.to, seq, sender=sent.from_value, of=(sent.provider, sent.account))
         return LedgerEntry(
             seq=seq,
             received_at=now,
@@ -84,6 +93,27 @@ class Ledger:
             took=took,
             provider_ref=provider_ref,
         )
+
+    def next_callback(self) -> int:
+        """A number for a callback; each is given once."""
+        self._callbacks += 1
+        return self._callbacks
+
+    def note_posted(self, callback: int, kind: str, *, copy: int, what: tuple[str, str]) -> None:
+        """`what`: JSON members that stand before and after the copy's number."""
+        self._gather(
+            f'{{"callback":{callback},"posted_at":{time.time():.6f},"kind":"{kind}",'
+            f'{what[0]},"copy":{copy},{what[1]}}}\n'
+        )
+
+    def note_answered(self, callback: int, answer: int) -> None:
+        self._gather(
+            f'{{"callback":{callback},"answered_at":{time.time():.6f},"answer":{answer}}}\n'
+        )
+
+    def _gather(self, lines: str) -> None:
+        self._gathered.append(lines)
+        self._size += len(lines)
 
     def flush(self) -> None:
         if not self._gathered:
@@ -107,6 +137,17 @@ class Ledger:
         found = (self.entry(seq) for seq in self._by_recipient.get(recipient, ()))
         return [entry for entry in found if entry is not None]
 
+    def times_taken(self, recipient: str) -> int:
+        return len(self._by_recipient.get(recipient, ()))
+
+    def recent_recipients(self, limit: int) -> list[str]:
+        """Whose texts were taken, the newest first; of all of them the last thousand are known."""
+        return list(islice(reversed(self._recent), limit))
+
+    def account_of(self, sender: str) -> tuple[str, str] | None:
+        """Provider and account that this number last sent from."""
+        return self._senders.get(sender)
+
     def close(self) -> None:
         self.flush()
         os.close(self._file)
@@ -129,12 +170,22 @@ class Ledger:
         if "received_at" in plain:
             # Entries that were never finished keep their number: the file is counted, not trusted.
             self._offsets.extend([offset] * (plain["seq"] - len(self._offsets)))
-            self._last_recipient = plain["to"]
+            self._last_request = plain
         elif plain.get("took"):
-            self._remember(self._last_recipient, plain["seq"])
+            last = self._last_request
+            of = (last["provider"], last["account"])
+            self._remember(last["to"], plain["seq"], sender=last["from"], of=of)
+        elif "callback" in plain:
+            self._callbacks = max(self._callbacks, plain["callback"])
 
-    def _remember(self, recipient: str, seq: int) -> None:
+    def _remember(self, recipient: str, seq: int, *, sender: str, of: tuple[str, str]) -> None:
         self._by_recipient[recipient] = (*self._by_recipient.get(recipient, ()), seq)
+        if self._senders.get(sender) != of:
+            self._senders[sender] = of
+        self._recent[recipient] = None
+        self._recent.move_to_end(recipient)
+        if len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
 
 
 def read_ledger(path: Path) -> Iterator[LedgerEntry]:

@@ -1,19 +1,21 @@
-"""Twilio as the simulator speaks it: Messages.json, its errors, its listing."""
+"""Twilio as the simulator speaks it: Messages.json, its errors, its listing, its callbacks."""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import hashlib
+import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 
-from providers import segments
+from providers import segments, simulator_signing
 from providers.base import REF_FIELD
 from providers.simulator_behaviour import Refusal
 from providers.simulator_http import Request, response
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+from providers.simulator_wire import Fate, Inbound, Report, Taken, credentials
 
 MAX_CHARS = 1_600
 MAX_PAGE = 1_000
@@ -31,6 +33,7 @@ NO_RECIPIENT = (400, 21604, "A 'To' phone number is required.")
 NO_SENDER = (400, 21603, "A 'From' phone number is required.")
 NO_TEXT = (400, 21602, "Message body is required.")
 TEXT_TOO_LONG = (400, 21617, "The concatenated message body exceeds the 1600 character limit.")
+INBOUND = 1 << 63  # in the ids of texts that come in, so that no message of ours has them
 NOT_FOUND = (404, 20404, "The requested resource was not found")
 FILTER_NOT_SPOKEN = (400, 20001, "Only To, From and PageSize are spoken here")
 
@@ -38,6 +41,21 @@ FILTER_NOT_SPOKEN = (400, 20001, "Only To, From and PageSize are spoken here")
 class TwilioWire:
     name = "twilio"
     prefix = "/2010-04-01/"
+    account_prefixes: tuple[str, ...] = ("AC",)
+    words: Mapping[Fate, Report] = {
+        Fate.SENT: Report("sent"),
+        Fate.DELIVERED: Report("delivered"),
+        Fate.UNDELIVERED: Report("undelivered", "30003"),
+        Fate.FAILED: Report("failed", "30008"),
+        Fate.BLOCKED: Report("undelivered", "30007"),
+        Fate.EXPIRED: Report("failed", "30036"),
+    }
+    known_words = frozenset(
+        {"accepted", "scheduled", "queued", "sending", "sent", "delivered", "read"}
+        | {"partially_delivered", "undelivered", "failed", "canceled"}
+    )
+    has_old_signature = False
+    answer_seconds = 15.0
 
     def read(self, request: Request) -> Submission | None:
         """The message that was submitted; None when this is no submission at all."""
@@ -51,7 +69,8 @@ class TwilioWire:
             form.get("From") or form.get("MessagingServiceSid", ""),
             form.get("To", ""),
             form.get("Body", ""),
-            _ref_in(form.get("StatusCallback", "")),
+            ref_in(url := form.get("StatusCallback", "")),
+            url,
         )
 
     def objection(self, request: Request, sent: Submission) -> bytes | None:
@@ -72,7 +91,7 @@ class TwilioWire:
     def accepted(self, entry: LedgerEntry) -> bytes:
         return response(201, _message(entry, "queued"))
 
-    def refused(self, refusal: Refusal) -> bytes:
+    def refused(self, refusal: Refusal, sent: Submission | None = None) -> bytes:
         return _error(*REFUSALS[refusal])
 
     def not_found(self) -> bytes:
@@ -89,6 +108,64 @@ class TwilioWire:
         if entry is None or entry.provider_ref != sid or entry.submission.account != account:
             return self.not_found()
         return response(200, _message(entry, "sent"))
+
+    # --- what it posts to us ----------------------------------------------------------------
+
+    def report_form(self, message: Taken, report: Report) -> dict[str, str]:
+        form = {
+            "SmsSid": message.provider_ref,
+            "SmsStatus": report.word,
+            "MessageStatus": report.word,
+            "To": message.to,
+            "MessageSid": message.provider_ref,
+            "AccountSid": message.account,
+            **_sender(message.sender),
+            "ApiVersion": "2010-04-01",
+        }
+        if report.code:
+            form["ErrorCode"] = report.code
+        if report.word in {"delivered", "undelivered"}:
+            form["RawDlrDoneDate"] = _done_date(int(time.time()) // 60)
+        return form
+
+    def inbound_form(self, inbound: Inbound) -> dict[str, str]:
+        return {
+            "ToCountry": "US",
+            "ToState": "",
+            "SmsMessageSid": inbound.provider_ref,
+            "NumMedia": "0",
+            "ToCity": "",
+            "FromZip": "",
+            "SmsSid": inbound.provider_ref,
+            "FromState": "",
+            "SmsStatus": "received",
+            "FromCity": "",
+            "Body": inbound.text,
+            "FromCountry": "US",
+            "To": inbound.to,
+            "ToZip": "",
+            "NumSegments": str(segments.count(inbound.text).parts),
+            "MessageSid": inbound.provider_ref,
+            "AccountSid": inbound.account,
+            "From": inbound.sender,
+            "ApiVersion": "2010-04-01",
+        }
+
+    def inbound_ref(self, salt: int, callback: int) -> str:
+        return f"SM{salt:016x}{INBOUND | callback:016x}"
+
+    def sign(self, token: str, url: str, form: Mapping[str, str], *, old: bool) -> dict[str, str]:
+        identity = f"{form['MessageSid']} {form['SmsStatus']}".encode()
+        return {
+            "X-Twilio-Signature": simulator_signing.twilio(token, url, form),
+            "I-Twilio-Idempotency-Token": hashlib.blake2b(identity, digest_size=16).hexdigest(),
+            "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+            "User-Agent": "TwilioProxy/1.1",
+        }
+
+    def retry_after(self, tries: int, answer: int, *, connected: bool) -> float | None:
+        """Once, at once, and only where no connection was made."""
+        return 0.0 if tries == 1 and not connected else None
 
 
 def read_form(body: bytes) -> dict[str, str]:
@@ -109,24 +186,26 @@ def _account_and_rest(path: str) -> tuple[str, str]:
     return (parts[1], parts[2]) if len(parts) == 3 and parts[0] == "Accounts" else ("", "")
 
 
-def _ref_in(callback_url: str) -> str:
+def ref_in(callback_url: str) -> str:
     _, found, ref = callback_url.partition(f"?{REF_FIELD}=")
     if found and ref.isalnum():
         return ref
     return parse_qs(urlsplit(callback_url).query).get(REF_FIELD, [""])[0]
 
 
-@lru_cache(maxsize=1024)
 def _may_use(authorization: str, account: str) -> bool:
     """Any token is good, but it must be the account's own, or an API key."""
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic" or not account:
-        return False
-    try:
-        user, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return False
-    return bool(colon and secret) and (user == account or user.startswith("SK"))
+    user, secret = credentials(authorization)
+    return bool(account and secret) and (user == account or user.startswith("SK"))
+
+
+def _sender(sender: str) -> dict[str, str]:
+    return {"MessagingServiceSid": sender} if sender.startswith("MG") else {"From": sender}
+
+
+@lru_cache(maxsize=4)
+def _done_date(minute: int) -> str:
+    return time.strftime("%y%m%d%H%M", time.gmtime(minute * 60))
 
 
 def _listing(account: str, query: dict[str, list[str]], ledger: Ledger) -> bytes:

@@ -10,16 +10,19 @@ from reporting.oracle.checks import Check, Found, Ids, Result
 from reporting.oracle.limits import O7
 from reporting.oracle.quiet import O6
 from reporting.oracle.rates import O8
+from reporting.oracle.reports import O11, O11_OWN
 from reporting.oracle.rows import O9, O12
-from reporting.oracle.wire import O1, O1_OWN, O2, O3, O5, O5_OWN
+from reporting.oracle.stops import O5, O5_OWN
+from reporting.oracle.wire import O1, O1_OWN, O2, O3
 
-WITH_LEDGER = (O1, O2, O3, O4, O5, O6, O7, O8, O9, O12)
+WITH_LEDGER = (O1, O2, O3, O4, O5, O6, O7, O8, O9, O11, O12)
 WITHOUT_LEDGER = (
     Check("O1", O1.name, (O1_OWN,)),
     O4,
     Check("O5", O5.name, (O5_OWN,)),
     O7,
     O9,
+    O11_OWN,
     O12,
 )
 

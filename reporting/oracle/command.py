@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError
 
 from reporting.oracle import answers
 from reporting.oracle.checks import Result
-from reporting.oracle.ledger import BadLedger
+from reporting.oracle.lines import BadLedger
 
 
 def at_least(least: int) -> Any:

@@ -2,12 +2,12 @@
 
 The ledger holds two JSON lines a request: `seq, received_at (real Unix seconds), provider, account,
 from, to, text, ref`, then `seq, verdict, took, provider_ref`. Texts get no further than this
-module: what the checks see of them is a hash and a number of segments.
+module: what the checks see of them is a hash and a number of segments. Its lines of callbacks are
+read by `callbacks`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -20,13 +20,14 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from reporting.oracle import callbacks
+from reporting.oracle.lines import NUMBER, Fields, checked, e164, of_requests, storable
+from reporting.oracle.lines import BadLedger as BadLedger
+from reporting.oracle.lines import Tally as Tally
 from reporting.oracle.segments import segments_of
 
-ASKED: dict[str, type | tuple[type, ...]] = {
-    "seq": int, "received_at": (int, float), "to": str, "text": str, "ref": str,
-}  # fmt: skip
-ANSWERED: dict[str, type | tuple[type, ...]] = {"seq": int, "took": bool, "provider_ref": str}
-LATEST = 4e9  # no ledger holds more requests; in Unix seconds the year 2096
+ASKED: Fields = {"seq": int, "received_at": NUMBER, "to": str, "text": str, "ref": str}
+ANSWERED: Fields = {"seq": int, "took": bool, "provider_ref": str}
 
 TABLE = """
 CREATE TEMPORARY TABLE oracle_request (
@@ -57,19 +58,6 @@ SHIFTS = "SELECT real_at, total_seconds FROM brands_clockshift ORDER BY real_at,
 BRANDS = "SELECT short_domain, opt_out_line FROM brands_brand"
 
 
-class BadLedger(Exception):
-    """The ledger cannot be read; the message says which line and why, and quotes nothing of it."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was read. `torn` lines were cut off in writing: such a request never got its answer."""
-
-    requests: int = 0
-    taken: int = 0
-    torn: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """`took` says that the provider sends the message on, whatever it answered."""
@@ -85,80 +73,42 @@ class Request:
 
 @contextmanager
 def laid_open(path: Path) -> Iterator[Tally]:
-    """The ledger as the tables `oracle_request` and `oracle_wire` of this session.
-
-    Raises BadLedger.
+    """The ledger as tables of this session: `oracle_request` with `oracle_wire`, and those of
+    `callbacks`. Raises BadLedger.
     """
     tally = Tally()
     with connection.cursor() as cursor:
         with transaction.atomic():
+            shift = _clock(cursor)
             cursor.execute(TABLE)
-            _copy(cursor, read(path, tally))
+            _copy(cursor, read(path, tally), shift)
             cursor.execute("ANALYZE oracle_request")
             cursor.execute(MATCHED)
             cursor.execute("ANALYZE oracle_wire")
+            callbacks.lay_open(cursor, path, tally, shift)
         try:
             yield tally
         finally:
-            cursor.execute("DROP TABLE oracle_wire, oracle_request")
+            tables = ("oracle_wire", "oracle_request", *callbacks.TABLES)
+            cursor.execute(f"DROP TABLE {', '.join(tables)}")
 
 
 def read(path: Path, tally: Tally) -> Iterator[Request]:
     """The requests in order, counted in `tally`. Raises BadLedger."""
     waiting: dict[str, Any] | None = None
-    for number, plain in _lines(path, tally):
+    for number, plain in of_requests(path, tally):
         if "received_at" in plain:
             if waiting is not None:
                 yield _request(waiting, {}, tally)
-            waiting = _checked(number, plain, ASKED)
+            waiting = checked(number, plain, ASKED)
         else:
-            answer = _checked(number, plain, ANSWERED)
+            answer = checked(number, plain, ANSWERED)
             if waiting is None or waiting["seq"] != answer["seq"]:
                 raise BadLedger(f"line {number} answers a request that is not right before it")
             yield _request(waiting, answer, tally)
             waiting = None
     if waiting is not None:
         yield _request(waiting, {}, tally)
-
-
-def _lines(path: Path, tally: Tally) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                plain = _plain(number, line)
-                if plain is None:
-                    tally.torn += 1
-                else:
-                    yield number, plain
-    except OSError as error:
-        raise BadLedger(f"{path}: {error.strerror or type(error).__name__}") from error
-
-
-def _plain(number: int, line: bytes) -> dict[str, Any] | None:
-    """The line as a dictionary; None for the beginning of one that was never finished."""
-    try:
-        plain = json.loads(line)
-    except ValueError as error:
-        content = line.strip()
-        if not content or (content.startswith(b"{") and not content.endswith(b"}")):
-            return None
-        raise BadLedger(f"line {number} is not JSON") from error
-    if not isinstance(plain, dict):
-        raise BadLedger(f"line {number} is not a JSON object")
-    return plain
-
-
-def _checked(
-    number: int, plain: dict[str, Any], fields: dict[str, type | tuple[type, ...]]
-) -> dict[str, Any]:
-    for name, kind in fields.items():
-        value = plain.get(name)
-        is_bool = isinstance(value, bool)
-        if not isinstance(value, kind) or is_bool is not (kind is bool):
-            raise BadLedger(f"line {number}: {name} is missing or is not what it should be")
-    if not 0 <= plain["seq"] < LATEST or not 0 <= plain.get("received_at", 0) < LATEST:
-        raise BadLedger(f"line {number}: seq or received_at is out of all bounds")
-    return plain
 
 
 def _request(asked: dict[str, Any], answer: dict[str, Any], tally: Tally) -> Request:
@@ -176,8 +126,8 @@ def _request(asked: dict[str, Any], answer: dict[str, Any], tally: Tally) -> Req
     )
 
 
-def _copy(cursor: Any, requests: Iterable[Request]) -> None:
-    shift, words = _clock(cursor), _word_hasher(cursor)
+def _copy(cursor: Any, requests: Iterable[Request], shift: Callable[[datetime], timedelta]) -> None:
+    words = _word_hasher(cursor)
     with cursor.copy(COPY) as rows:
         for request in requests:
             real_at = datetime.fromtimestamp(request.received_at, UTC)
@@ -186,12 +136,12 @@ def _copy(cursor: Any, requests: Iterable[Request]) -> None:
                     request.seq,
                     real_at,
                     real_at + shift(real_at),
-                    _e164(request.to),
+                    e164(request.to),
                     words(request.text),
                     segments_of(request.text),
-                    _storable(request.ref),
+                    storable(request.ref),
                     request.took,
-                    _storable(request.provider_ref),
+                    storable(request.provider_ref),
                 )
             )
 
@@ -219,13 +169,3 @@ def _word_hasher(cursor: Any) -> Callable[[str], str]:
         return blake2b(said.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
     return words
-
-
-def _e164(recipient: str) -> str:
-    """Some providers leave out the plus."""
-    return f"+{recipient}" if recipient.isdigit() else _storable(recipient)
-
-
-def _storable(text: str) -> str:
-    """Without what Postgres cannot hold; nothing of ours contains it."""
-    return text.encode(errors="replace").decode().replace("\0", "")

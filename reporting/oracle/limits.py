@@ -1,7 +1,7 @@
 """O7: daily caps and person limits, worked out again from the attempts; and the cap counters.
 
-An attempt counts from its intent on, unless nothing left or the provider refused it. Replies count
-on nothing, but for more-jobs answers, which count on the caps.
+An attempt counts from its intent on, unless nothing left or the provider refused it. The replies
+to STOP, HELP and JOIN count on nothing, more-jobs answers on the caps; any other would on both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from reporting.oracle.checks import CannotCheck, Check, Found, Ids, Scope, compo
 
 PARTS = {
     "counts": "a.outcome IN ('', 'accepted', 'unknown')",
-    "on_caps": "(m.kind <> 'reply' OR m.reply_kind = 'more-jobs')",
+    "on_caps": "(m.kind <> 'reply' OR m.reply_kind NOT IN ('stop', 'help', 'join'))",
+    "on_person": "(m.kind <> 'reply' OR m.reply_kind NOT IN ('stop', 'help', 'join', 'more-jobs'))",
     "tolerance": "interval '1 second'",  # times may have been stored as whole seconds
 }
 
@@ -46,7 +47,7 @@ WITHIN = """
           FROM delivery_attempt a
           JOIN delivery_message m ON m.id = a.message_id
           CROSS JOIN brands_installation i
-          WHERE $counts AND m.kind <> 'reply'
+          WHERE $counts AND $on_person
             AND a.intent_at >= %(since)s::timestamptz - interval '7 days'
           WINDOW sends AS (PARTITION BY m.person_id ORDER BY a.intent_at, a.id)) sent
     WHERE pause + $tolerance < span AND intent_at >= %(since)s

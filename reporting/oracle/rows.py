@@ -13,6 +13,7 @@ PARTS = {
     "latest_on_earth": "interval '12 hours'",  # UTC-12: local times come last there
     "handed_over": """('sending', 'accepted', 'sent', 'delivered', 'undelivered', 'failed',
                        'no_report', 'unknown', 'not_found', 'rejected')""",
+    "taken": "('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'no_report')",
 }
 
 SENDING = """
@@ -81,12 +82,14 @@ LIVE_ATTEMPT = """
     JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
     WHERE m.status NOT IN $handed_over
 """
+# A report shows that the provider took the message, and says so on the attempt.
 CONTRADICTION = """
     SELECT m.id AS message, m.status, a.id AS attempt, a.outcome FROM delivery_message m
     JOIN delivery_attempt a ON a.message_id = m.id AND NOT a.is_not_sent
     WHERE (m.status = 'sending' AND a.outcome <> '')
        OR (m.status = 'rejected') <> (a.outcome = 'rejected')
        OR (m.status IN ('unknown', 'not_found') AND a.outcome <> 'unknown')
+       OR (m.status IN $taken AND a.outcome IN ('', 'unknown') AND a.reported_at IS NULL)
 """
 FOREIGN = """
     SELECT m.id AS message FROM delivery_message m
@@ -161,7 +164,7 @@ O12 = Check(
         sql("a due row differs from its message", DUE_ASTRAY),
         sql("handed over without a live attempt", NO_LIVE_ATTEMPT, **PARTS),
         sql("not handed over, but with a live attempt", LIVE_ATTEMPT, **PARTS),
-        sql("message and attempt contradict each other", CONTRADICTION),
+        sql("message and attempt contradict each other", CONTRADICTION, **PARTS),
         sql("a message differs from its campaign, slot or lead", FOREIGN),
         sql("an attempt's number belongs to another account", FOREIGN_LANE),
         sql("a person does not show the last opt-out", FORGOTTEN_STOP),

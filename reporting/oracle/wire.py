@@ -1,7 +1,7 @@
-"""O1, O2, O3 and O5: what providers received, against what we recorded and whom we may text.
+"""O1, O2 and O3: what providers received, against what we recorded.
 
-Queries on `oracle_request` and `oracle_wire` need `ledger.laid_open`; O1_OWN and O5_OWN are what
-our own rows can show without a ledger.
+Queries on `oracle_request` and `oracle_wire` need `ledger.laid_open`; O1_OWN is what our own rows
+can show without a ledger.
 """
 
 from __future__ import annotations
@@ -114,54 +114,4 @@ O3 = Check(
         sql("recorded as taken, but no provider took it", NOT_RECEIVED, **RECORDED),
         sql("recorded under another provider id", OTHER_ID, **RECORDED),
     ),
-)
-
-# --- O5 -----------------------------------------------------------------------------------------
-# Sends to a person whose opt-out was committed, and not lifted for that brand by then. Two persons
-# that one lead names count as one. The confirmation of a STOP and HELP may go out.
-AFTER_STOP = """
-    SELECT send.id AS $label, send.message_id AS message, min(e.id) AS opt_out
-    FROM ($sends) send
-    JOIN compliance_optoutevent e ON e.person_id = send.whom AND send.at > e.at + $slack
-    WHERE NOT coalesce(send.kind = 'reply' AND send.reply_kind IN ('stop', 'help'), false)
-      AND NOT EXISTS (
-          SELECT 1 FROM compliance_rejoin j
-          WHERE j.person_id = e.person_id AND j.brand_id = send.brand_id
-            AND j.after_event_id >= e.id AND j.at <= send.at)
-      AND NOT EXISTS (
-          SELECT 1 FROM delivery_inbound i
-          WHERE i.person_id = e.person_id AND i.brand_id = send.brand_id AND i.label = 'join'
-            AND i.applied_at > e.at AND i.applied_at <= send.at
-            AND NOT EXISTS (SELECT 1 FROM delivery_inboundreview v WHERE v.inbound_id = i.id))
-    GROUP BY send.id, send.message_id
-"""
-
-RECEIVED = """
-    SELECT w.seq AS id, w.message_id, w.kind, w.reply_kind, w.brand_id, w.received_at AS at,
-           p.id AS whom
-    FROM oracle_wire w JOIN compliance_person p ON p.phone = w.recipient
-    UNION ALL
-    SELECT w.seq, w.message_id, w.kind, w.reply_kind, w.brand_id, w.received_at, l.email_person_id
-    FROM oracle_wire w JOIN leads_lead l ON l.id = w.lead_id WHERE l.email_person_id IS NOT NULL
-"""
-
-DECIDED = """
-    SELECT a.id, m.id AS message_id, m.kind, m.reply_kind, m.brand_id, a.intent_at AS at, whom
-    FROM delivery_attempt a
-    JOIN delivery_message m ON m.id = a.message_id
-    LEFT JOIN leads_lead l ON l.id = m.lead_id
-    CROSS JOIN LATERAL unnest(ARRAY[m.person_id, l.email_person_id]) AS persons (whom)
-    WHERE a.intent_at >= %(since)s AND whom IS NOT NULL
-"""
-
-# 2 s from intent to write, then 15 s for the request.
-BY_RECEIPT = {"label": "request", "sends": RECEIVED, "slack": "interval '17 seconds'"}
-# The longest that an opt-out may take from its event to its COMMIT.
-BY_INTENT = {"label": "attempt", "sends": DECIDED, "slack": "interval '10 seconds'"}
-
-O5_OWN = sql("decided after the person's opt-out", AFTER_STOP, **BY_INTENT)
-O5 = Check(
-    "O5",
-    "nothing reached a person after an opt-out",
-    (sql("received after the person's opt-out", AFTER_STOP, **BY_RECEIPT), O5_OWN),
 )

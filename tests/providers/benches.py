@@ -66,7 +66,9 @@ async def bench(tmp_path, **limits):
     try:
         async with Transport(**limits) as transport:
             port = server.sockets[0].getsockname()[1]
-            yield Bench(port, tmp_path / "ledger.jsonl", transport)
+            on = Bench(port, tmp_path / "ledger.jsonl", transport)
+            on.simulator = simulator
+            yield on
     finally:
         server.close()
         await simulator.close()

@@ -20,6 +20,7 @@ from providers.simulator import HOST, WIRES, Simulator
 from providers.simulator_ledger import LedgerBroken, read_ledger
 from providers.transport import Transport
 from tests.providers.benches import Bench, in_bench
+from tests.providers.hooks import in_scene
 from tests.providers.peers import ACCOUNT, an_access, run
 
 THROTTLED = NotSent("429", throttled=True)
@@ -389,3 +390,15 @@ def test_a_ledger_that_cannot_be_written_ends_the_simulator_without_an_answer(tm
 
 def _disk_full():
     raise LedgerBroken
+
+
+def test_the_pretend_phone_is_served_and_its_answers_come_in(tmp_path):
+    async def act(scene):
+        await scene.send()
+        await scene.told(account={"name": ACCOUNT, "inbound_url": scene.hooks.url("/in")})
+        answer = {"from": "+12025550143", "to": "+15005550001", "text": "STOP"}
+        status, told = await scene.on.control(answer, "/phone/answer")
+        (call,) = await scene.hooks.wait_for(1)
+        return status, told["provider_ref"] == call.form["MessageSid"], call.form["Body"]
+
+    assert in_scene(tmp_path, act) == (200, True, "STOP")

@@ -108,3 +108,69 @@ class TestLookingBack:
     def test_a_number_that_was_not_given_is_nothing(self, path, seq):
         noted(path, a_submission())
         assert Ledger(path).entry(seq) is None
+
+
+class TestCallbacks:
+    REPORT = ('"genuine":true', '"word":"delivered"')
+
+    def posted(self, path, *, between=None):
+        ledger = Ledger(path)
+        number = ledger.next_callback()
+        ledger.note_posted(number, "report", copy=2, what=self.REPORT)
+        if between:
+            ledger.note(between, verdict="accepted", took=True, provider_ref="SM1")
+        ledger.note_answered(number, 200)
+        ledger.close()
+        return number
+
+    def test_have_a_line_as_they_leave_and_one_for_the_answer(self, path):
+        self.posted(path)
+        posted, answered = [json.loads(line) for line in path.read_bytes().splitlines()]
+        assert posted.pop("posted_at") <= answered.pop("answered_at")
+        assert posted == {
+            "callback": 1,
+            "kind": "report",
+            "genuine": True,
+            "copy": 2,
+            "word": "delivered",
+        }
+        assert answered == {"callback": 1, "answer": 200}
+
+    def test_are_skipped_by_who_reads_requests(self, path):
+        self.posted(path, between=a_submission("+1"))
+        assert [(entry.seq, entry.submission.to) for entry in read_ledger(path)] == [(1, "+1")]
+
+    def test_go_on_counting_where_the_file_stopped(self, path):
+        assert [self.posted(path), self.posted(path)] == [1, 2]
+
+    def test_leave_the_requests_where_they_can_be_found(self, path):
+        self.posted(path, between=a_submission("+1"))
+        ledger = Ledger(path)
+        ledger.note_answered(9, 0)
+        ledger.note(a_submission("+2"), verdict="accepted", took=True, provider_ref="SM2")
+        assert [ledger.entry(seq).submission.to for seq in (1, 2)] == ["+1", "+2"]
+        ledger.close()
+        again = Ledger(path)
+        assert [again.entry(seq).provider_ref for seq in (1, 2)] == ["SM1", "SM2"]
+
+
+class TestRecentRecipients:
+    def test_the_newest_comes_first_and_each_once(self, path):
+        noted(path, *map(a_submission, ("+1", "+2", "+3", "+1")))
+        assert Ledger(path).recent_recipients(2) == ["+1", "+3"]
+
+    def test_who_got_nothing_is_not_among_them(self, path):
+        noted(path, a_submission("+1"), took=False)
+        assert Ledger(path).recent_recipients(9) == []
+
+    def test_memory_is_bounded(self, path):
+        noted(path, *(a_submission(f"+{n}") for n in range(1_500)))
+        found = Ledger(path).recent_recipients(9_999)
+        assert (len(found), found[0], found[-1]) == (1_000, "+1499", "+500")
+
+
+class TestSenders:
+    def test_the_account_that_a_number_last_sent_from_is_known_after_a_restart(self, path):
+        noted(path, a_submission())
+        assert Ledger(path).account_of("+15005550001") == ("twilio", "AC1")
+        assert Ledger(path).account_of("+1") is None

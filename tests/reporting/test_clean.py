@@ -26,7 +26,7 @@ def test_a_clean_world_has_no_problem_without_a_ledger_either():
 
 def test_an_empty_database_and_an_empty_ledger_agree(tmp_path):
     world = World.__new__(World)
-    world.requests = []
+    world.requests, world.callbacks = [], []
     assert world.problems(tmp_path) == {}
 
 
@@ -34,6 +34,8 @@ def test_an_empty_database_and_an_empty_ledger_agree(tmp_path):
     ("status", "outcome"),
     [
         pytest.param("delivered", "accepted", id="delivered"),
+        pytest.param("undelivered", "accepted", id="not delivered"),
+        pytest.param("failed", "accepted", id="failed"),
         pytest.param("unknown", "unknown", id="perhaps taken"),
         pytest.param("not_found", "unknown", id="looked up to the end"),
         pytest.param("delivered", "unknown", id="unknown, then reported"),
@@ -78,14 +80,13 @@ def test_a_message_may_wait_in_the_queue(tmp_path):
     assert world.problems(tmp_path) == {}
 
 
-def test_a_reply_may_follow_at_once_and_count_on_nothing(tmp_path):
+@pytest.mark.parametrize("kind", ["stop", "help", "join"])
+def test_a_reply_may_follow_at_once_and_count_on_nothing(tmp_path, kind):
     world = World()
     lead = world.leads[0]
-    inbound = Inbound.objects.create(
-        account=world.number.account, provider_ref="SM1", from_value="x", to_value="y"
-    )
-    Inbound.objects.update(applied_at=NOW)
-    world.send(lead, NOON + timedelta(minutes=1), kind="reply", inbound=inbound, reply_kind="help")
+    post = world.text(lead.person.phone, "Who is this?")
+    inbound = Inbound.objects.get(provider_ref=post["provider_ref"])
+    world.send(lead, NOON + timedelta(minutes=1), kind="reply", inbound=inbound, reply_kind=kind)
     assert world.problems(tmp_path) == {}
 
 

@@ -15,7 +15,7 @@ from tests.reporting.world import World, raw
 
 pytestmark = pytest.mark.django_db
 
-CHECKS = ["O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O12"]
+CHECKS = ["O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O11", "O12"]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ class TestCheckLedger:
         told = json.loads(results.read_text())
         attempt = world.messages[0].attempts.get()
         assert told["ok"] is False
-        assert told["ledger"] == {"requests": 3, "taken": 3, "torn": 0}
+        assert told["ledger"] == {"requests": 3, "taken": 3, "callbacks": 0, "torn": 0}
         assert [check["id"] for check in told["checks"] if check["problems"]] == ["O3"]
         assert told["checks"][2]["found"][0]["examples"] == [
             {"message": attempt.message_id, "attempt": attempt.pk}
@@ -70,6 +70,11 @@ class TestCheckLedger:
             "check_ledger", "--ledger", world.write(tmp_path), "--limit-examples", limit
         )
         assert sum(line.count("attempt ") for line in lines) == shown
+
+    def test_callbacks_are_counted(self, world, tmp_path):
+        world.send(status="delivered")
+        _, lines = called("check_ledger", "--ledger", world.write(tmp_path))
+        assert lines[0] == "ledger: 4 requests, 4 taken by providers, 1 callbacks"
 
     def test_a_torn_line_is_told(self, world, tmp_path):
         path = world.write(tmp_path)
@@ -138,7 +143,7 @@ class TestVerify:
     def test_a_clean_database_ends_with_0(self, world):
         code, lines = called("verify")
         assert code == 0
-        assert [line.split()[0] for line in lines] == ["O1", "O4", "O5", "O7", "O9", "O12"]
+        assert [line.split()[0] for line in lines] == ["O1", "O4", "O5", "O7", "O9", "O11", "O12"]
         assert all(line.endswith(" ok") for line in lines)
 
     def test_a_problem_ends_with_1(self, world):

@@ -122,6 +122,37 @@ class TestPersonLimits:
         assert limits(world, tmp_path, since=NOON + timedelta(seconds=1)) == []
 
 
+class TestReplies:
+    """One person gets a campaign's text and, a minute later, an answer."""
+
+    def answer(self, world: World, kind: str) -> None:
+        inbound = world.inbound({"provider_ref": "SM1"})
+        at = NOON + timedelta(minutes=1)
+        world.send(world.leads[0], at, kind="reply", inbound=inbound, reply_kind=kind)
+        if kind == "more-jobs":
+            world.count(f"brand:{world.brand.pk}:{DAY}")
+
+    @pytest.mark.parametrize(
+        ("kind", "says"),
+        [
+            ("stop", []),
+            ("help", []),
+            ("join", []),
+            ("more-jobs", ["a brand's daily cap was exceeded"]),
+            ("unheard-of", ["a brand's daily cap was exceeded", TOO_SOON]),
+        ],
+    )
+    def test_what_they_count_on(self, world, tmp_path, kind, says):
+        Brand.objects.update(daily_cap=3)
+        self.answer(world, kind)
+        assert limits(world, tmp_path) == says
+
+    @pytest.mark.parametrize("kind", ["stop", "help", "join", "more-jobs"])
+    def test_the_counters_know_the_same(self, world, tmp_path, kind):
+        self.answer(world, kind)
+        assert "O12" not in world.problems(tmp_path)
+
+
 class TestCounters:
     @pytest.mark.parametrize("key", ["brand", "campaign"])
     @pytest.mark.parametrize("wrong", [2, 4])

@@ -137,6 +137,21 @@ class TestAttempts:
         world.send(slot=world.another_slot(), status=status, outcome=outcome)
         assert "message and attempt contradict each other" in world.problems(tmp_path)["O12"]
 
+    TAKEN = ("accepted", "sent", "delivered", "undelivered", "failed", "no_report")
+
+    @pytest.mark.parametrize("status", TAKEN)
+    @pytest.mark.parametrize("outcome", ["", "unknown"])
+    def test_taken_without_an_answer_or_a_report_is_seen(self, world, tmp_path, status, outcome):
+        message = world.send(slot=world.another_slot(), status=status, outcome=outcome)
+        message.attempts.update(reported_at=None)
+        assert "message and attempt contradict each other" in world.problems(tmp_path)["O12"]
+
+    @pytest.mark.parametrize("status", TAKEN)
+    def test_a_report_may_stand_for_the_answer(self, world, tmp_path, status):
+        message = world.send(slot=world.another_slot(), status=status, outcome="unknown")
+        world.reported(message, "")
+        assert world.problems(tmp_path) == {}
+
 
 class TestParents:
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""O1, O2, O3 and O5, each broken once."""
+"""O1, O2 and O3, each broken once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from compliance.consent import opt_out
-from compliance.models import OptOutEvent, Person, Rejoin
-from delivery.models import Attempt, Inbound, Message
-from leads.models import Lead
-from reporting.oracle import answers, checks
-from tests.factories import make_lead, make_person
-from tests.reporting.world import NOON, NOW, World, raw, said
+from delivery.models import Attempt
+from tests.reporting.world import NOON, NOW, World, raw
 
 pytestmark = pytest.mark.django_db
 
@@ -139,83 +134,3 @@ class TestRecordedButNotTaken:
         Attempt.objects.update(answered_at=NOW + timedelta(minutes=1))
         world.requests.clear()
         assert world.problems(tmp_path) == {}
-
-
-class TestAfterAStop:
-    RECEIVED = "received after the person's opt-out"
-    DECIDED = "decided after the person's opt-out"
-
-    def stop(self, person: Person, at) -> OptOutEvent:
-        opt_out([person.pk], source="inbound")
-        event = OptOutEvent.objects.latest("id")
-        raw("UPDATE compliance_optoutevent SET at = %s WHERE id = %s", [at, event.pk])
-        return event
-
-    def test_a_text_after_the_stop_is_seen(self, world, tmp_path):
-        self.stop(world.leads[0].person, NOON - timedelta(minutes=5))
-        assert world.problems(tmp_path) == {"O5": [self.RECEIVED, self.DECIDED]}
-
-    def test_what_was_under_way_when_the_stop_came_is_not(self, world, tmp_path):
-        self.stop(world.leads[0].person, NOON - timedelta(seconds=8))
-        assert world.problems(tmp_path) == {}
-
-    def test_a_text_that_was_written_too_late_is_seen(self, world, tmp_path):
-        self.stop(world.leads[0].person, NOON + timedelta(seconds=2))
-        world.requests[0]["received_at"] += 20
-        assert world.problems(tmp_path) == {"O5": [self.RECEIVED]}
-
-    def test_the_stop_of_the_person_behind_the_email_binds_too(self, world, tmp_path):
-        other = make_person()
-        Lead.objects.filter(pk=world.leads[0].pk).update(email_person=other)
-        self.stop(other, NOON - timedelta(minutes=5))
-        assert world.problems(tmp_path) == {"O5": [self.RECEIVED, self.DECIDED]}
-
-    def test_a_recipient_without_the_plus_is_the_same_person(self, world, tmp_path):
-        self.stop(world.leads[0].person, NOON - timedelta(minutes=5))
-        world.requests[0]["to"] = world.requests[0]["to"].removeprefix("+")
-        assert self.RECEIVED in world.problems(tmp_path)["O5"]
-
-    def test_a_join_lifts_it_for_its_brand(self, world, tmp_path):
-        person = world.leads[0].person
-        event = self.stop(person, NOON - timedelta(minutes=5))
-        Rejoin.objects.create(person=person, brand=world.brand, after_event_id=event.pk)
-        Rejoin.objects.update(at=NOON - timedelta(minutes=1))
-        assert world.problems(tmp_path) == {}
-
-    def test_a_join_does_not_excuse_what_was_sent_before_it(self, world, tmp_path):
-        person = world.leads[0].person
-        event = self.stop(person, NOON - timedelta(minutes=5))
-        Rejoin.objects.create(person=person, brand=world.brand, after_event_id=event.pk)
-        assert world.problems(tmp_path) == {"O5": [self.RECEIVED, self.DECIDED]}
-
-    def test_a_join_whose_row_was_overwritten_by_a_later_one_still_counts(self, world, tmp_path):
-        person = world.leads[0].person
-        self.stop(person, NOON - timedelta(minutes=5))
-        Inbound.objects.create(
-            account=world.number.account,
-            person=person,
-            brand=world.brand,
-            provider_ref="SM1",
-            from_value="x",
-            to_value="y",
-            label="join",
-            applied_at=NOON - timedelta(minutes=1),
-        )
-        later = self.stop(person, NOON + timedelta(minutes=5))
-        Rejoin.objects.create(person=person, brand=world.brand, after_event_id=later.pk)
-        assert world.problems(tmp_path) == {}
-
-    def test_the_confirmation_may_reach_them(self, world, tmp_path):
-        lead = make_lead(world.brand)
-        self.stop(lead.person, NOON - timedelta(minutes=5))
-        inbound = Inbound.objects.create(
-            account=world.number.account, provider_ref="SM1", applied_at=NOON
-        )
-        world.send(lead, kind="reply", inbound=inbound, reply_kind="stop")
-        assert world.problems(tmp_path) == {}
-
-    def test_it_is_seen_without_a_ledger_too(self, world):
-        self.stop(world.leads[0].person, NOON - timedelta(minutes=5))
-        scope = checks.Scope(now=NOW, since=NOON)
-        assert said(checks.run(answers.WITHOUT_LEDGER, scope)) == {"O5": [self.DECIDED]}
-        assert Message.objects.count() == 3

@@ -17,7 +17,7 @@ from django.db import connection
 
 from brands.models import ClockShift
 from campaigns.models import Slot
-from delivery.models import Attempt, CapCounter, Message, Planned
+from delivery.models import Attempt, CapCounter, Inbound, Message, Planned, WebhookEvent
 from leads.models import ListEntry
 from reporting.oracle import answers, checks, ledger
 from reporting.oracle.checks import Scope
@@ -38,11 +38,12 @@ NOW = datetime(2035, 3, 7, 17, 30, tzinfo=UTC)  # 12:30 in New York, a Wednesday
 NOON = NOW - timedelta(minutes=30)
 SENDER = UUID(int=1)
 NEW_YORK = ZoneInfo("America/New_York")
+ENDS = {"delivered", "undelivered", "failed"}
 
 
 class World:
     def __init__(self) -> None:
-        self.real_now = datetime.now(UTC)
+        self.real_now = datetime.now(UTC).replace(microsecond=0)  # a shift has whole seconds
         self.installation = make_installation()
         self.shift_by(NOW - self.real_now, since=self.real_now - timedelta(days=1))
         self.brand = make_brand()
@@ -55,6 +56,7 @@ class World:
         self.campaign.started_at = NOON - timedelta(hours=3)
         self.campaign.save()
         self.requests: list[dict[str, object]] = []
+        self.callbacks: list[dict[str, object]] = []
         self.messages = [self.send(lead, NOON + timedelta(seconds=1)) for lead in self.leads]
         self.planned = Planned.objects.create(
             slot=self.slot,
@@ -86,7 +88,9 @@ class World:
         kind: str = "campaign",
         **fields: object,
     ) -> Message:
-        """A message as it stands after its send, with its attempt, its counters and its request."""
+        """A message as it stands after its send, with its attempt, its counters and its request; if
+        it came to an end, with the report of that.
+        """
         lead, slot = lead or make_lead(self.brand), slot or self.slot
         campaign_parts = {"campaign": slot.campaign, "slot": slot, "lead": lead}
         message = Message.objects.create(
@@ -103,7 +107,15 @@ class World:
         text = text or f"Job {slot.pk} for you: {link} Reply STOP to opt out"
         self.attempt(message, at, text=text, outcome=outcome)
         self.request(message, text=text)
+        if status in ENDS:
+            self.report(message, status)
+            self.reported(message, status)
         return message
+
+    def reported(self, message: Message, word: str) -> None:
+        """What a report leaves on the attempt of its message."""
+        at = message.attempts.latest("id").intent_at + timedelta(seconds=3)
+        message.attempts.update(reported_at=at, report_status=word)
 
     def attempt(self, message: Message, at: datetime, *, text: str = "Hi", outcome: str) -> Attempt:
         day = at.astimezone(NEW_YORK).date()
@@ -154,12 +166,78 @@ class World:
         self.requests.append(entry)
         return entry
 
+    def report(
+        self, message: Message, word: str = "delivered", *, recorded: bool = True, **fields: object
+    ) -> dict[str, object]:
+        """What its provider posts of a message's last attempt, as it stands in the inbox, too."""
+        attempt = message.attempts.latest("id")
+        usual = {
+            "at": attempt.intent_at + timedelta(seconds=2),
+            "ref": attempt.ref,
+            "provider_ref": f"SM{attempt.ref}",
+            "code": "",
+        }
+        fields = {**usual, **fields, "word": word, "to": message.person.phone}
+        post = self.post(kind="report", **fields)
+        if recorded:
+            self.event(post)
+        return post
+
+    def event(self, post: dict[str, object]) -> WebhookEvent:
+        key = f"{post['provider_ref']}:{post['word']}:{post['code']}"
+        return WebhookEvent.objects.create(
+            account=self.number.account,
+            dedupe_key=key,
+            raw={},
+            received_at=NOON,
+            applied_at=NOON,
+            result="applied",
+        )
+
+    def text(
+        self, sender: str, text: str = "STOP", *, recorded: bool = True, **fields: object
+    ) -> dict[str, object]:
+        """A text somebody sends us, as it stands in our rows, too."""
+        ref = f"SMin{len(self.callbacks)}"
+        post = self.post(
+            **{"at": NOON, "kind": "inbound", "provider_ref": ref, **fields},
+            **{"from": sender, "to": self.number.value, "text": text},
+        )
+        if recorded:
+            self.inbound(post)
+        return post
+
+    def inbound(self, post: dict[str, object], **fields: object) -> Inbound:
+        usual = {"account": self.number.account, "received_at": NOON, "applied_at": NOON}
+        fields = {**usual, "provider_ref": post["provider_ref"], **fields}
+        return Inbound.objects.create(from_value="x", to_value="y", **fields)
+
+    def post(
+        self, *, at: datetime, answer: int | None = 200, **fields: object
+    ) -> dict[str, object]:
+        """A callback that leaves at a time of the installation's clock and takes 20 ms."""
+        posted_at = self.real(at).timestamp()
+        post = {
+            "callback": len(self.callbacks) + 1,
+            "posted_at": posted_at,
+            "provider": "twilio",
+            "account": "AC1",
+            "genuine": True,
+            "copy": 1,
+            **fields,
+            "answered_at": posted_at + 0.02,
+            "answer": answer,
+        }
+        self.callbacks.append(post)
+        return post
+
     def real(self, moment: datetime) -> datetime:
         return moment - (NOW - self.real_now)
 
     def write(self, folder: Path, name: str = "ledger.jsonl") -> Path:
         path = folder / name
-        path.write_text("".join(lines_of(entry) for entry in self.requests))
+        requests = "".join(lines_of(entry) for entry in self.requests)
+        path.write_text(requests + posts_of(self.callbacks))
         return path
 
     def problems(self, folder: Path, *, since: datetime | None = None) -> dict[str, list[str]]:
@@ -174,6 +252,20 @@ def lines_of(entry: dict[str, object]) -> str:
     answer = {name: entry[name] for name in ("seq", "took", "provider_ref")}
     extra = {"provider": "twilio", "account": "AC1", "from": "+12025550100"}
     return f"{json.dumps({**asked, **extra})}\n{json.dumps({**answer, 'verdict': 'x'})}\n"
+
+
+def posts_of(callbacks: Sequence[dict[str, object]]) -> str:
+    """All posts, then the answers in the opposite order; none where the answer is None."""
+    posted = [
+        {name: value for name, value in post.items() if not name.startswith("answer")}
+        for post in callbacks
+    ]
+    answered = [
+        {name: post[name] for name in ("callback", "answered_at", "answer")}
+        for post in reversed(callbacks)
+        if post["answer"] is not None
+    ]
+    return "".join(f"{json.dumps(line)}\n" for line in (*posted, *answered))
 
 
 def said(results) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from config import demo
 from config.demo_course import Stuck
+from config.demo_outside import Unheard
 from config.demo_processes import Broken
 from config.demo_stage import CannotStage
 from delivery.shifting import CannotShift
@@ -43,7 +44,7 @@ class Command(BaseCommand):
             action="store_true",
             help="wipe the sandbox, run once without the web, judge it, and exit 0 or 1",
         )
-        parser.add_argument("--leads", type=whole(100, 1_000_000), default=50_000, metavar="N")
+        parser.add_argument("--leads", type=whole(100, 1_000_000), default=30_000, metavar="N")
         parser.add_argument(
             "--workers", type=whole(1, 32), default=demo.default_workers(), metavar="N"
         )
@@ -77,7 +78,7 @@ class Command(BaseCommand):
             raise CommandError("The tables are not there yet: run manage.py migrate.") from error
         except RedisError as error:
             raise CommandError(f"Redis cannot be used: {error}") from error
-        except (CannotStage, CannotInvent, CannotShift, Broken, Stuck, OSError) as error:
+        except (CannotStage, CannotInvent, CannotShift, Broken, Stuck, Unheard, OSError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED if options["check"] else 0)

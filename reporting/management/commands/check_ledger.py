@@ -37,5 +37,6 @@ class Command(OracleCommand):
 
 
 def _told(tally: ledger.Tally) -> str:
+    posts = f", {tally.callbacks} callbacks" if tally.callbacks else ""
     torn = f", {tally.torn} cut off" if tally.torn else ""
-    return f"ledger: {tally.requests} requests, {tally.taken} taken by providers{torn}"
+    return f"ledger: {tally.requests} requests, {tally.taken} taken by providers{posts}{torn}"

@@ -1,0 +1,346 @@
+"""Opting out is read generously, opting in exactly, and no reply makes the reader fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from compliance import keywords, keywords_words
+from compliance.keywords import Label, classify
+
+HELD = {Label.STOP, Label.REVIEW}
+OPEN = {Label.NONE, Label.HELP, Label.JOIN, Label.MORE_JOBS}
+
+
+def labelled() -> list[tuple[Label, str]]:
+    lines = (Path(__file__).parent / "replies.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(maxsplit=1) for line in lines]
+    return [(Label(label), json.loads(reply)) for label, reply in rows]
+
+
+ROWS = labelled()
+
+
+def rows(*labels: Label) -> pytest.MarkDecorator:
+    chosen = [row for row in ROWS if row[0] in labels]
+    ids = [f"{label}-{reply}" for label, reply in chosen]
+    return pytest.mark.parametrize("reply", [reply for _, reply in chosen], ids=ids)
+
+
+def replies(*texts: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("reply", texts, ids=[ascii(text)[:60] for text in texts])
+
+
+class TestLabelledReplies:
+    def test_there_are_as_many_as_in_the_reference(self):
+        assert (len(ROWS), sum(label is Label.STOP for label, _ in ROWS)) == (181, 100)
+
+    @rows(Label.STOP)
+    def test_a_stop_is_never_let_through(self, reply):
+        assert classify(reply) in HELD
+
+    def test_nine_in_ten_stops_are_recognised_as_such(self):
+        stops = [reply for label, reply in ROWS if label is Label.STOP]
+        assert sum(classify(reply) is Label.STOP for reply in stops) >= 0.9 * len(stops)
+
+    @rows(Label.REVIEW)
+    def test_what_staff_should_see_is_held_and_opts_nobody_out(self, reply):
+        assert classify(reply) is Label.REVIEW
+
+    @rows(Label.HELP)
+    def test_a_call_for_help_is_heard(self, reply):
+        assert classify(reply) is Label.HELP
+
+    @rows(Label.JOIN)
+    def test_a_join_is_taken(self, reply):
+        assert classify(reply) is Label.JOIN
+
+    @rows(Label.NONE, Label.MORE_JOBS)
+    def test_an_ordinary_reply_opts_nobody_out_or_in(self, reply):
+        assert classify(reply) in {Label.NONE, Label.REVIEW}
+
+
+# The rewrites that phones and people make of the same reply.
+REWRITES: dict[str, Callable[[str], str]] = {
+    "upper case": str.upper,
+    "lower case": str.lower,
+    "title case": str.title,
+    "emoji after": lambda reply: f"{reply} \U0001f64f",
+    "exclamation": lambda reply: f"{reply}!!!",
+    "full stop": lambda reply: f"{reply}.",
+    "quotes": lambda reply: f"\u201c{reply}\u201d",
+    "brackets": lambda reply: f"[{reply}]",
+    "blank lines": lambda reply: f"\n\n{reply}\r\n\n",
+    "no-break spaces": lambda reply: f"\u00a0{reply.replace(' ', chr(0xA0))}\u00a0",
+    "zero-width spaces": lambda reply: "\u200b".join(reply),
+    "signature above": lambda reply: f"Jane Doe\n{reply}",
+    "signature below": lambda reply: f"{reply}\nJane Doe, Example Realty",
+    "sent from a phone": lambda reply: f"{reply}\n\nSent from my iPhone",
+    "thanks after": lambda reply: f"{reply} thanks",
+    "thanks after a comma": lambda reply: f"{reply}, thank you",
+    "please before": lambda reply: f"please {reply}",
+}
+
+
+class TestVariations:
+    def test_there_are_seventeen(self):
+        assert len(REWRITES) == 17
+
+    @pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES.keys())
+    def test_no_rewrite_of_a_stop_is_let_through(self, rewrite):
+        stops = [reply for label, reply in ROWS if label is Label.STOP]
+        assert [reply for reply in stops if classify(rewrite(reply)) in OPEN] == []
+
+
+class TestStop:
+    @replies("STOP", "Unsubscribe", "END", "quit", "Cancel", "revoke", "opt-out", "remove", "arrêt")
+    def test_takes_a_stop_word_as_the_whole_reply(self, reply):
+        assert classify(reply) is Label.STOP
+
+    @replies(
+        "stp", "stopp it", "unsubscrib", "unsubsrcibe", "cancle", "revok", "cancellar", "sto p"
+    )
+    def test_takes_a_misspelt_stop_word_as_the_whole_reply(self, reply):
+        assert classify(reply) is Label.STOP
+
+    @replies("s.t.o.p", "S T O P texting me", "un-sub-scribe", "stop stop STOP", "stopstopstop")
+    def test_takes_a_word_that_is_spelled_out_or_repeated(self, reply):
+        assert classify(reply) is Label.STOP
+
+    @replies("stoooop", "SSTTOOPP", "5t0p", "$top", "unsubscr1be", "qu1t")
+    def test_takes_doubled_letters_and_signs_for_letters(self, reply):
+        assert classify(reply) is Label.STOP
+
+    @replies(
+        "\u0405\u0422\u041e\u0420",
+        "\uff33\uff34\uff2f\uff30",
+        "\U0001d5e6\U0001d5e7\U0001d5e2\U0001d5e3",
+        "\U0001f1f8\U0001f1f9\U0001f1f4\U0001f1f5",
+        "\ua731\u1d1b\u1d0f\u1d18",
+        "s\u0301t\u0302o\u0308p\u0323",
+        "\u202estop\u202c",
+        "st\x00op",
+        "ST\ud83dOP",
+        "\u200fstop",
+        "\u24e2\u24e3\u24de\u24df",
+    )
+    def test_sees_through_look_alike_and_invisible_letters(self, reply):
+        assert classify(reply) is Label.STOP
+
+    @replies("🛑", "no ⛔ more", "🚫", "🖕🏽", "🛑 to \u201cNew jobs near you\u201d")
+    def test_takes_a_stop_sign_anywhere(self, reply):
+        assert classify(reply) is Label.STOP
+
+    @replies(
+        "I said do not text me at this number ever again, I have asked you so many times now",
+        "Sotp sending me these messages",
+        "please opt me out of the list",
+        "I'd like to unsubscribe",
+        "you have the wrong number, this is not Mike",
+        "no longer interested",
+        "delete my number",
+        "get me off your list!!",
+        "Stop. I found a job already",
+        "No, stop",
+        "dont\ntext me",
+        "don\u00b4t text me",
+        "ya no me envíen textos",
+        "número equivocado",
+        "date de baja, quiero darme de baja",
+    )
+    def test_takes_the_usual_ways_to_ask_for_it(self, reply):
+        assert classify(reply) is Label.STOP
+
+    @replies("start stop", "HELP! STOP", "join\nstop", "START, no wait, STOP", "yes stop")
+    def test_wins_over_any_other_wish(self, reply):
+        assert classify(reply) in HELD
+
+    @replies("help me out", "is top pay", "so top", "is top", "I didn't ask about pay", "spot on")
+    def test_is_not_pieced_together_from_other_words(self, reply):
+        assert classify(reply) is not Label.STOP
+
+    def test_is_not_read_from_a_quoted_line_above_another_wish(self):
+        assert classify("> Reply STOP to opt out\nstart") is Label.JOIN
+
+
+class TestReview:
+    @replies(
+        "never cancel", "I can't stop smiling", "please do not take me off", "don't opt me out"
+    )
+    def test_holds_a_stop_that_is_denied(self, reply):
+        assert classify(reply) in HELD
+
+    @replies(
+        "my contract will end in March",
+        "is the job at the truck stop still open for next week",
+        "they said stoptexting was the name of it or so i was told",
+        "well i tried to unsubscribe last week but your page was down and now it is up",
+        "I think that stpo is what I was told to write back here by the other agent",
+    )
+    def test_holds_a_stop_word_inside_a_sentence(self, reply):
+        assert classify(reply) is Label.REVIEW
+
+    @replies("step", "top", "Shop!", "stops", "bye bye", "goodbye")
+    def test_holds_a_word_one_slip_away_and_a_farewell(self, reply):
+        assert classify(reply) is Label.REVIEW
+
+    @replies("quite", "suit", "remote", "evoke", "quiet", "send", "and", "unstop please", "pagar")
+    def test_lets_innocent_neighbours_of_stop_words_pass(self, reply):
+        assert classify(reply) in OPEN
+
+    def test_holds_what_fails(self, monkeypatch, caplog):
+        def broken(folded: str) -> None:
+            raise UnicodeError(f"cannot read {folded}")
+
+        monkeypatch.setattr(keywords, "_lines", broken)
+        with caplog.at_level(logging.ERROR):
+            assert classify("a secret reply") is Label.REVIEW
+        assert [record.error for record in caplog.records] == ["UnicodeError"]
+        assert "secret" not in caplog.text
+
+
+class TestReactions:
+    @replies(
+        "Liked \u201cNew jobs near you. Reply STOP to opt out\u201d",
+        'Loved \u201cNew "night" jobs near you.\nReply STOP to opt out\u201d',
+        'Laughed at "Jobs at Example. Text STOP to end"',
+        "\u200b\U0001f44d\u200b to \u201c\u200aNew jobs. Reply STOP to end\u200a\u201d",
+        "Removed a like from \u201cNew jobs near you. Reply STOP to opt out\u201d",
+        "Le gustó \u201cNew jobs near you. Reply STOP to opt out\u201d",
+    )
+    def test_a_kind_one_says_nothing(self, reply):
+        assert classify(reply) is Label.NONE
+
+    @replies(
+        "Disliked \u201cNew jobs near you. Reply STOP to opt out\u201d",
+        "\U0001f44e to \u201cNew jobs near you\u201d",
+        "No le gustó \u201cNew jobs near you\u201d",
+    )
+    def test_an_unkind_one_is_held(self, reply):
+        assert classify(reply) is Label.REVIEW
+
+    @replies("Liked \u201cNew jobs near you\u201d\nSTOP", "Liked \u201cSTOP\u201d", 'Loved "stop')
+    def test_nobody_hides_a_stop_in_one(self, reply):
+        assert classify(reply) in HELD
+
+
+class TestHelp:
+    @replies(
+        "HELP", "Help!", "please help", "info", "help\nSent from my iPhone", "need help", "???"
+    )
+    def test_is_given_when_asked_for(self, reply):
+        assert classify(reply) is Label.HELP
+
+    @replies("can you help me find a job downtown", "what is the pay?", "held", "into")
+    def test_is_not_read_into_a_sentence(self, reply):
+        assert classify(reply) is Label.NONE
+
+
+class TestJoin:
+    @replies(
+        "Start.", "please start", "START thank you", "\u201cJoin\u201d", "opt in", "Opt-In", "OPTIN"
+    )
+    def test_takes_the_exact_word_only_dressed_up(self, reply):
+        assert classify(reply) is Label.JOIN
+
+    @replies(
+        *("strat", "starrt", "st4rt", "s t a r t", "jion", "unstpo", "suscribe", "subscrib"),
+        *(
+            "YES",
+            "y",
+            "resume",
+            "start me tomorrow",
+            "when do I start",
+            "I want to join",
+            "re-subscribe",
+        ),
+    )
+    def test_is_never_guessed(self, reply):
+        assert classify(reply) is not Label.JOIN
+
+    @replies("subscrib", "suscribe", "subscribed", "resubscribe", "resuscribe")
+    def test_misspelt_opts_nobody_out(self, reply):
+        assert classify(reply) is Label.NONE
+
+
+class TestABrandsOwnWords:
+    OWN = {"más trabajos": Label.MORE_JOBS, "comeback": Label.JOIN, "\U0001f44d": Label.MORE_JOBS}
+
+    @pytest.mark.parametrize(
+        ("reply", "label"),
+        [
+            ("MAS TRABAJOS!", Label.MORE_JOBS),
+            ("comeback please", Label.JOIN),
+            ("\U0001f44d", Label.MORE_JOBS),
+            ("I will comeback", Label.NONE),
+            ("combeack", Label.NONE),
+        ],
+    )
+    def test_count_as_the_whole_reply_only(self, reply, label):
+        assert classify(reply, keywords=self.OWN) is label
+
+    def test_may_add_a_stop(self):
+        assert classify("Goodbye!", keywords={"goodbye": Label.STOP}) is Label.STOP
+
+    @replies("stop", "stopp", "truck stop", "quit")
+    def test_never_win_over_a_stop_word(self, reply):
+        assert classify(reply, keywords={reply: Label.JOIN}) in HELD
+
+    @pytest.mark.parametrize(("reply", "label"), [("help", Label.HELP), ("start", Label.JOIN)])
+    def test_never_change_what_help_and_start_mean(self, reply, label):
+        assert classify(reply, keywords={reply: Label.MORE_JOBS}) is label
+
+
+class TestAnyText:
+    @given(st.text(st.characters(exclude_categories=()), max_size=400))
+    @example("\ud800")
+    @example("\x00")
+    @example("\u202e\u200f")
+    @example('Liked "')
+    @example("\ufdfa" * 3000)
+    def test_has_a_label(self, text):
+        assert classify(text) in set(Label)
+
+    @given(st.text(max_size=60))
+    def test_is_held_when_a_line_of_its_own_says_stop(self, text):
+        assert classify(f"{text.replace('>', '')}\nstop") in HELD
+
+    @given(st.sampled_from(sorted(keywords_words.STOP_ANYWHERE)), st.text(" ,.ab", max_size=40))
+    def test_is_held_when_it_has_a_stop_word(self, word, text):
+        assert classify(f"{text} {word} {text}") in HELD
+
+    @given(st.text(), st.dictionaries(st.text(), st.sampled_from(Label)))
+    def test_has_a_label_with_any_words_of_a_brand(self, text, own):
+        assert classify(text, keywords=own) in set(Label)
+
+    @pytest.mark.parametrize("reply", [None, 7, b"stop"], ids=["none", "number", "bytes"])
+    def test_is_held_when_it_is_no_text(self, reply):
+        assert classify(reply) is Label.REVIEW
+
+
+class TestLongReplies:
+    @replies("a " * 50_000, "stop" * 25_000, "\n" * 99_999 + "x", "no " * 33_334, "s " * 50_000)
+    def test_only_the_ends_are_read(self, monkeypatch, reply):
+        read = []
+        fold = keywords._fold
+        monkeypatch.setattr(keywords, "_fold", lambda text: read.append(len(text)) or fold(text))
+        assert classify(reply) in set(Label)
+        assert max(read) <= keywords.HEAD + keywords.TAIL + 1
+
+    @replies("word " * 20_000 + "\nstop", "stop\n" + "word " * 20_000)
+    def test_a_stop_at_either_end_is_seen(self, reply):
+        assert classify(reply) is Label.STOP
+
+    def test_what_was_not_read_whole_is_held(self):
+        assert classify("word " * 20_000) is Label.REVIEW
+
+    def test_long_ordinary_words_are_not_kept(self):
+        keywords._meaning.cache_clear()
+        classify("words of a person that nobody should keep as one")
+        assert keywords._meaning.cache_info().currsize <= 10
