@@ -141,8 +141,8 @@ PHRASES: tuple[tuple[int, re.Pattern[str]], ...] = (
         _phrases(
             r"report(?:ed|ing)? (?:\S+ ){0,8}(?:fcc|ftc|spam|junk|you|this)",
             r"(?:harass|harassed|harassing|harassment|harrassment|harassement)",
-            r"(?:didnt|did not|never|havent) (?:sign|signed|ask for|asked for|subscribe|subscribed|request|"
-            r"requested|agree|agreed|opt|opted|consent)",
+            r"(?:didnt|did not|never|havent) (?:sign|signed|ask for|asked for|subscribe|"
+            r"subscribed|request|requested|agree|agreed|opt|opted|consent)",
             r"(?:sue|suing) (?:you|u|your|this)",
             r"my (?:lawyer|attorney)",
         ),

@@ -1,8 +1,8 @@
 """The demo: three invented brands send a campaign each to the simulated providers.
 
-It is a sandbox whose clock moves on by itself. Messages are reported on, people answer, and half-way
-one provider fails. `check` runs it once from an empty stage, with a second slot of one brand, and
-judges it; `keep_running` goes on, a slot each few minutes, until Ctrl-C.
+It is a sandbox whose clock moves on by itself. Messages are reported on, people answer, and
+half-way one provider fails. `check` runs it once from an empty stage, with a second slot of one
+brand, and judges it; `keep_running` goes on, a slot each few minutes, until Ctrl-C.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ SHIFT_PATIENCE = 5.0
 
 PLANNED = "SELECT places_id, through_entry_id FROM delivery_planned WHERE slot_id = %s"
 
-# Rows to claim or to end now, intents without an outcome or texts that are not applied, and a figure
-# that moves with any of them.
+# Rows to claim or to end now, intents without an outcome or texts that are not applied, and a
+# figure that moves with any of them.
 PRESENT = """
 SELECT EXISTS (SELECT 1 FROM delivery_due WHERE not_before <= %s AND expires_at > %s),
        EXISTS (SELECT 1 FROM delivery_due WHERE expires_at <= %s),

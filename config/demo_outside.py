@@ -29,7 +29,7 @@ REPORTS = {
     "before_answer": 0.005,
     "v2": 0.05,
 }
-# What people text back, by the share of those who do. The third asks for a judge, the last for none.
+# What people text back, by the share of those who do. The third text asks for a judge.
 REPLIES = {
     "STOP": 0.008,
     "Stop please": 0.002,

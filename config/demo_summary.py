@@ -63,10 +63,14 @@ SELECT count(*), count(*) FILTER (WHERE EXISTS (
     WHERE m.slot_id = stopped.slot_id AND m.person_id = stopped.person_id))
 FROM stopped
 """
+# What left by another account while one was paused for its fault.
 WENT_OVER = """
-SELECT count(DISTINCT o.message_id) FROM delivery_attempt o
-JOIN delivery_attempt a ON a.message_id = o.message_id AND NOT a.is_not_sent
-WHERE o.is_not_sent AND o.fault = 'account' AND a.account_id <> o.account_id
+SELECT count(*) FROM delivery_attempt a JOIN (
+    SELECT o.account_id, min(o.intent_at) AS from_at, c.resumed_at AS to_at
+    FROM delivery_attempt o JOIN providers_provideraccount c ON c.id = o.account_id
+    WHERE o.fault = 'account' GROUP BY o.account_id, c.resumed_at) away
+ON a.account_id <> away.account_id AND a.intent_at BETWEEN away.from_at AND away.to_at
+WHERE NOT a.is_not_sent
 """
 SUPPRESSED = """
 SELECT c.brand_id, sum(n::bigint)::bigint FROM campaigns_slot s
@@ -375,7 +379,7 @@ def verdicts_on_the_second_slot() -> list[Verdict]:
             f"of {stopped:,} people who wrote STOP, {texted:,} were texted by the second slot",
             stopped > 0 and not texted,
         ),
-        Verdict(f"{over:,} messages went over to another provider when theirs failed", over > 0),
+        Verdict(f"{over:,} messages left by the other provider while one refused us", over > 0),
     ]
 
 

@@ -19,6 +19,7 @@ def recurring() -> dict[str, tuple[object, int, str]]:
     return {
         "plan": (tasks.plan, settings.PLAN_EVERY_SECONDS, "plan"),
         "dispatch": (tasks.dispatch, 1, "upkeep"),
+        "fail_over": (tasks.fail_over, 1, "upkeep"),
         "tidy": (tasks.tidy, settings.TIDY_EVERY_SECONDS, "upkeep"),
     }
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 Claim: TypeAlias = Callable[[datetime], list[Claimed]]
 
+ALONE_A_TURN = 10
 WRITE_WITHIN = 2.0  # seconds from the intent to the write
 NOT_STRIKES = (
     claims.ClockSkew,
@@ -51,18 +53,33 @@ class Batch:
 
 
 def send_batch(room: int, *, picker: Picker, sender: Sender, journal: Journal) -> int:
-    """One turn of a worker: hand the next batch to the sender; returns how many rows were claimed.
+    """One turn of a worker: hand the next rows to the sender; returns how many were claimed.
 
-    Raises OperationalError or InterfaceError when the database broke it off, and NotWitnessed;
-    nothing of the batch has left then.
+    First some that were in the hands of a worker that died, each alone, then a batch. Raises
+    OperationalError or InterfaceError when the database broke it off, and NotWitnessed; nothing of
+    the batch in hand has left then.
     """
-    alone = picker.grant_alone()
-    if alone is not None:
-        batch = take(lambda now: claims.claim_alone(alone, now=now), journal)
-    elif grants := picker.grants(room):
-        batch = _take_granted(grants, journal)
-    else:
-        return 0
+    claimed = 0
+    while claimed < ALONE_A_TURN and (alone := picker.grant_alone()) is not None:
+        batch = take(partial(_claim_alone, alone), journal)
+        _hand_over(batch, picker, sender, journal)
+        claimed += 1
+    if grants := picker.grants(room):
+        batch = take(partial(_claim_granted, grants), journal)
+        _hand_over(batch, picker, sender, journal)
+        claimed += batch.claimed
+    return claimed
+
+
+def _claim_alone(message_id: int, now: datetime) -> list[Claimed]:
+    return claims.claim_alone(message_id, now=now)
+
+
+def _claim_granted(grants: Sequence[Grant], now: datetime) -> list[Claimed]:
+    return claims.claim(grants, now=now)
+
+
+def _hand_over(batch: Batch, picker: Picker, sender: Sender, journal: Journal) -> None:
     picker.spent(
         (intent.queue, intent.lane_id, intent.send.segments) for intent, _ in batch.intents
     )
@@ -70,11 +87,6 @@ def send_batch(room: int, *, picker: Picker, sender: Sender, journal: Journal) -
         if not picker.witness([intent.attempt_id for intent, _ in batch.intents]):
             raise NotWitnessed
         sender.submit(Parcel(batch.intents, journal))
-    return batch.claimed
-
-
-def _take_granted(grants: Sequence[Grant], journal: Journal) -> Batch:
-    return take(lambda now: claims.claim(grants, now=now), journal)
 
 
 def take(claim: Claim, journal: Journal) -> Batch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from delivery import sql
+from delivery import routing, sql
 from delivery.claims import REPLIES
 from delivery.states import ReplyKind
 from providers import segments
@@ -40,9 +40,15 @@ AT_MOST: Mapping[str, tuple[tuple[int, timedelta], ...]] = {
 }
 
 NUMBER = """
-SELECT n.kind, n.sends_stop_reply, n.sends_help_reply, b.stop_reply, b.help_reply, b.join_reply
-FROM providers_sendernumber n CROSS JOIN brands_brand b
-WHERE n.id = %s AND b.id = %s AND n.retired_at IS NULL
+SELECT n.kind, n.sends_stop_reply, n.sends_help_reply,
+       n.paused_at IS NULL AND n.retired_at IS NULL AND a.paused_at IS NULL
+       AND a.retired_at IS NULL AND coalesce(n.rests_until <= %s, true),
+       (SELECT id FROM providers_route WHERE brand_id = b.id AND is_default AND channel = 'sms'
+        AND retired_at IS NULL),
+       b.stop_reply, b.help_reply, b.join_reply
+FROM providers_sendernumber n
+JOIN providers_provideraccount a ON a.id = n.account_id CROSS JOIN brands_brand b
+WHERE n.id = %s AND b.id = %s
 """
 
 # A confirmation counts until the person joined again: who opts out anew is told so anew.
@@ -89,10 +95,10 @@ def plan(
     None is where the provider answers by itself, the person was answered lately, or it is too late.
     """
     expires_at = received_at + LIVES[kind]
-    found = sql.rows(NUMBER, number_id, brand_id)
+    found = sql.rows(NUMBER, now, number_id, brand_id)
     if not found or expires_at <= now or _was_answered(kind, person_id, now):
         return False
-    number_kind, sends_stop, sends_help, *own = found[0]
+    number_kind, sends_stop, sends_help, is_usable, route_id, *own = found[0]
     if _is_answered_upstream(kind, number_kind, sends_stop=sends_stop, sends_help=sends_help):
         return False
     words = texts(stop=own[0], help_=own[1], join=own[2])[kind]
@@ -101,13 +107,21 @@ def plan(
         "person": person_id,
         "inbound": inbound_id,
         "kind": kind.value,
-        "number": number_id,
+        "number": number_id if is_usable else _another(number_id, route_id, now),
         "queue": REPLIES,
         "segments": segments.count(words).parts,
         "now": now,
         "expires": expires_at,
     }
     return sql.count_named(PLAN, values) == 1
+
+
+def _another(number_id: int, route_id: int | None, now: datetime) -> int:
+    """Another number of the brand, where the one that was texted rests; else that one, later."""
+    if route_id is None:
+        return number_id
+    lanes = routing.lanes_of([route_id], now=now)[route_id]
+    return routing.choose_again(lanes, (), {number_id}) or number_id
 
 
 def _was_answered(kind: ReplyKind, person_id: int, now: datetime) -> bool:

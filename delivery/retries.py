@@ -26,13 +26,15 @@ NOT_COUNTED = frozenset(
 
 ROWS = """
 SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.expires_at, coalesce(c.priority, 100),
-       s.route_id, a.account_id, a.number_id, a.segments, a.brand_day,
+       coalesce(s.route_id, r.id), a.account_id, a.number_id, a.segments, a.brand_day,
        (SELECT count(*) FROM delivery_attempt t WHERE t.message_id = m.id AND t.is_not_sent
         AND t.error_class <> 'throttled' AND t.code <> ALL(%s::text[]))
 FROM delivery_message m
 JOIN delivery_attempt a ON a.message_id = m.id AND a.id = ANY(%s::bigint[])
 LEFT JOIN campaigns_campaign c ON c.id = m.campaign_id
 LEFT JOIN campaigns_slot s ON s.id = m.slot_id
+LEFT JOIN providers_route r ON r.brand_id = m.brand_id AND r.is_default AND r.channel = 'sms'
+                           AND r.retired_at IS NULL
 WHERE m.id = ANY(%s::bigint[]) ORDER BY m.id
 """
 

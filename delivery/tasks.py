@@ -67,8 +67,13 @@ def plan() -> int:
     return planning.plan_open_slots()
 
 
+def fail_over() -> int:
+    """Give what waits for a number that rests or is paused to the others, each second."""
+    return routing.move_resting()
+
+
 def tidy() -> None:
-    """Expired rows, dead workers' journals, lost intents, rows of resting lanes.
+    """Expired rows, texts not applied yet, dead workers' journals, lost intents, old nonces.
 
     Each part runs whatever became of the others; raises TidyFailed when one did not get through.
     """
@@ -93,5 +98,4 @@ TIDYING: tuple[Callable[[], object], ...] = (
     settling.park_killers,
     worker.settle_neighbours,
     settling.reconcile,
-    routing.move_resting,
 )

@@ -67,9 +67,16 @@ def make_account(**fields: object) -> ProviderAccount:
             **fields,
         }
     )
-    account.seal({"account_sid": f"AC{n:032x}", "auth_token": f"{n:032x}"})
+    account.seal(make_credentials(account.kind, n))
     account.save()
     return account
+
+
+def make_credentials(kind: str, n: int) -> dict[str, str]:
+    """As long as the provider's own."""
+    if kind == "plivo":
+        return {"auth_id": f"MA{n:018d}", "auth_token": f"{n:040x}"}
+    return {"account_sid": f"AC{n:032x}", "auth_token": f"{n:032x}"}
 
 
 def make_number(account: ProviderAccount | None = None, **fields: object) -> SenderNumber:

@@ -676,12 +676,12 @@ class Outbox:
 class StubPicker:
     """Grants what it was told to, and is the witness of intents unless it is told not to."""
 
-    def __init__(self, *grants, alone=None, sees=True):
-        self.alone, self._grants, self.used = alone, list(grants), None
+    def __init__(self, *grants, alone=(), sees=True):
+        self.alone, self._grants, self.used = list(alone), list(grants), None
         self.seen, self._sees = [], sees
 
     def grant_alone(self):
-        return self.alone
+        return self.alone.pop(0) if self.alone else None
 
     def grants(self, room):
         return self._grants
@@ -731,11 +731,24 @@ class TestSendBatch:
         rows, outbox = self.send(picker, journal)
         assert (rows, outbox.parcels, picker.used) == (1, [], [])
 
-    def test_takes_a_suspect_by_itself(self, slot, lane, journal):
-        make_due(slot, make_lead(slot.campaign.brand), lane, now=NOON)
+    def test_takes_each_suspect_by_itself_and_then_a_batch(self, slot, lane, journal):
         brand = slot.campaign.brand
-        suspect = make_due(slot, make_lead(brand), lane, now=NOON, crashes=1)
-        picker = StubPicker(Grant(slot.campaign_id, lane.pk, 10), alone=suspect.pk)
+        others = [make_due(slot, make_lead(brand), lane, now=NOON).pk for _ in range(2)]
+        suspects = [
+            make_due(slot, make_lead(brand), lane, now=NOON, crashes=1).pk for _ in range(2)
+        ]
+        picker = StubPicker(Grant(slot.campaign_id, lane.pk, 10), alone=suspects)
         rows, outbox = self.send(picker, journal)
-        assert [intent.message_id for intent, _ in outbox.parcels[0].intents] == [suspect.pk]
-        assert rows == 1
+        parcels = [[one.message_id for one, _ in parcel.intents] for parcel in outbox.parcels]
+        assert parcels == [[suspects[0]], [suspects[1]], others]
+        assert rows == 4
+
+    def test_does_not_make_the_others_wait_for_many_suspects(self, slot, lane, journal):
+        brand = slot.campaign.brand
+        suspects = [make_due(slot, make_lead(brand), lane, now=NOON, crashes=1) for _ in range(15)]
+        make_due(slot, make_lead(brand), lane, now=NOON)
+        picker = StubPicker(
+            Grant(slot.campaign_id, lane.pk, 10), alone=[suspect.pk for suspect in suspects]
+        )
+        rows, _ = self.send(picker, journal)
+        assert rows == pipeline.ALONE_A_TURN + 1

@@ -83,7 +83,7 @@ class Hooks:
                 return
             if status == HANGS:
                 await asyncio.Event().wait()
-            await client.write(answer(status, Content_Type="text/xml"))
+            await client.write(answer(status, Content_Type="text/xml", Location="/elsewhere"))
 
     def url(self, path="/status", **query):
         tail = "&".join(f"{name}={value}" for name, value in query.items())

@@ -8,7 +8,7 @@ import pytest
 
 from providers.base import Accepted
 from tests.providers.hooks import CLOSES, HANGS, MA, Call, in_scene
-from tests.providers.peers import ACCOUNT
+from tests.providers.peers import ACCOUNT, an_access
 
 FROM, TO = "+12025550143", "+15005550001"
 SETTLED = {"intermediate": False}
@@ -222,6 +222,16 @@ class TestReports:
 
         assert in_scene(tmp_path, act, status=lambda n: 307) == {"307": 1}
 
+    def test_an_api_keys_secret_signs_nothing(self, tmp_path):
+        async def act(scene):
+            await scene.told(reports=SETTLED)
+            key = {"api_key_sid": "SK1", "api_key_secret": "secret"}
+            scene.on.access = an_access(scene.on.port, secrets={**scene.on.access.secrets, **key})
+            await scene.send()
+            return (await scene.quiet())["left_out"]
+
+        assert in_scene(tmp_path, act) == {"no token known": 1}
+
     def test_a_message_without_a_callback_url_is_counted(self, tmp_path):
         async def act(scene):
             await scene.told(reports={})
@@ -229,6 +239,17 @@ class TestReports:
             return (await scene.quiet())["left_out"]
 
         assert in_scene(tmp_path, act) == {"no callback URL": 1}
+
+    def test_no_more_than_64_are_under_way_at_once(self, tmp_path):
+        async def act(scene):
+            await scene.told(reports=SETTLED)
+            for n in range(70):
+                await scene.send(f"r{n}")
+            await scene.hooks.wait_for(64)
+            state = await scene.callbacks()
+            return state["in_flight"], state["waiting"]
+
+        assert in_scene(tmp_path, act, status=lambda n: HANGS) == (64, 6)
 
     def test_connections_are_kept_and_not_many(self, tmp_path):
         async def act(scene):
@@ -512,6 +533,17 @@ class TestRetries:
         assert len(bodies) == 1
         assert copies == [(n, copies[0][1]) for n in (1, 2, 3)]
         assert (state["answers"], state["retrying"]) == ({"500": 3}, 0)
+
+    def test_a_forgery_is_posted_once_only(self, tmp_path):
+        async def act(scene):
+            await scene.told(retries={"after_ms": [0]})
+            await scene.told(reports={**SETTLED, "forged": 1})
+            await scene.send()
+            await scene.hooks.wait_for(2)
+            await scene.quiet()
+            return [line["copy"] for line in scene.lines(genuine=False)]
+
+        assert in_scene(tmp_path, act, status=lambda n: 403 if n == 0 else 200) == [1]
 
     def test_what_was_taken_is_not_posted_again(self, tmp_path):
         async def act(scene):

@@ -58,6 +58,14 @@ async def got(on, path, *, method="GET", body=b""):
         return response.status, await response.json()
 
 
+def answer_to(tmp_path, path, **options):
+    return in_bench(tmp_path, lambda on: got(on, path, **options))
+
+
+def posted(tmp_path, body, path=f"{MA}/Message/"):
+    return answer_to(tmp_path, path, method="POST", body=body)
+
+
 class TestSending:
     def test_a_message_is_accepted_with_the_id_that_the_ledger_has(self, tmp_path):
         outcome = in_bench(tmp_path, sent)
@@ -79,8 +87,7 @@ class TestSending:
 
     def test_a_success_reads_as_plivos(self, tmp_path):
         body = json.dumps({"src": "15005550001", "dst": "12025550143", "text": "hi"}).encode()
-        scenario = lambda on: got(on, f"{MA}/Message/", method="POST", body=body)  # noqa: E731
-        status, answer = in_bench(tmp_path, scenario)
+        status, answer = posted(tmp_path, body)
         (entry,) = read_ledger(tmp_path / "ledger.jsonl")
         assert status == 202
         assert answer.pop("api_id")
@@ -110,14 +117,12 @@ class TestSending:
 
     @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"[" * 60_000, b'{"dst": 7}'])
     def test_a_body_that_is_no_message_is_refused(self, tmp_path, body):
-        scenario = lambda on: got(on, f"{MA}/Message/", method="POST", body=body)  # noqa: E731
-        status, answer = in_bench(tmp_path, scenario)
+        status, answer = posted(tmp_path, body)
         assert (status, set(answer)) == (400, {"api_id", "error"})
 
     def test_half_a_character_is_taken_as_a_question_mark(self, tmp_path):
         body = b'{"src": "15005550001", "dst": "12025550143", "text": "a\\ud800"}'
-        scenario = lambda on: got(on, f"{MA}/Message/", method="POST", body=body)  # noqa: E731
-        assert in_bench(tmp_path, scenario)[0] == 202
+        assert posted(tmp_path, body)[0] == 202
         (entry,) = read_ledger(tmp_path / "ledger.jsonl")
         assert entry.submission.text == "a?"
 
@@ -226,13 +231,17 @@ class TestLookUps:
 
     @pytest.mark.parametrize(
         "query",
-        ["", "to_number=1&colour=red", "to_number=1&limit=x", "to_number=1&limit=%C2%B2"]
-        + ["to_number=1&message_time__gte=noon"],
+        [
+            "",
+            "to_number=1&colour=red",
+            "to_number=1&limit=x",
+            "to_number=1&limit=%C2%B2",
+            "to_number=1&message_time__gte=noon",
+        ],
     )
     def test_a_filter_with_a_mistake_is_refused(self, tmp_path, query):
-        status, _ = in_bench(tmp_path, lambda on: got(on, f"{MA}/Message/?{query}"))
+        status, _ = answer_to(tmp_path, f"{MA}/Message/?{query}")
         assert status == 400
 
     def test_a_path_that_is_nothing_is_not_found(self, tmp_path):
-        scenario = lambda on: got(on, f"{MA}/Call/", method="POST", body=b"{}")  # noqa: E731
-        assert in_bench(tmp_path, scenario)[0] == 404
+        assert posted(tmp_path, b"{}", f"{MA}/Call/")[0] == 404
