@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +53,13 @@ SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current
 BACKEND = "SELECT pg_backend_pid(), host(inet_server_addr()), version()"
 
 
+DELIVERY: Mapping[str, Sequence[str]] = {
+    "workers": ["send-", "replies"],
+    "simulator": ["simulator"],
+    "scheduler, planner, tidying": ["scheduler", "plan", "upkeep", "reports"],
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Statements:
     """`round_trips` counts BEGIN, COMMIT and their like too; None where nobody counts."""
@@ -94,20 +101,19 @@ def duplicates(path: Path) -> int:
 class Processors:
     """Processor seconds and memory by kind of process; servers only where they run here."""
 
-    def __init__(self, children: Mapping[str, int]) -> None:
-        self._workers = [psutil.Process(children[name]) for name in _named(children, "send-")]
-        kinds = {
-            "workers": self._workers,
-            "simulator": [psutil.Process(children["simulator"])],
-            "scheduler, planner, tidying": [
-                psutil.Process(children[name]) for name in ("scheduler", "plan", "upkeep")
-            ],
+    def __init__(
+        self, children: Mapping[str, int], kinds: Mapping[str, Sequence[str]] = DELIVERY
+    ) -> None:
+        """`kinds`: the beginnings of their processes' names; memory is that of the first kind."""
+        self._kinds = {
+            kind: [psutil.Process(children[name]) for name in _named(children, tuple(names))]
+            for kind, names in kinds.items()
         }
+        self._workers = next(iter(self._kinds.values()))
         if postmaster := postgres():
-            kinds["postgres"] = [postmaster]
+            self._kinds["postgres"] = [postmaster]
         if server := valkey():
-            kinds["valkey"] = [server]
-        self._kinds = kinds
+            self._kinds["valkey"] = [server]
         self._peaks = [0.0 for _ in self._workers]
         self._before = self._seconds()
 
@@ -183,5 +189,5 @@ def percentiles(since: datetime) -> tuple[float, float]:
     return round(half, 2), round(most, 2)
 
 
-def _named(names: Iterable[str], prefix: str) -> list[str]:
-    return sorted(name for name in names if name.startswith(prefix))
+def _named(names: Iterable[str], prefixes: tuple[str, ...]) -> list[str]:
+    return sorted(name for name in names if name.startswith(prefixes))

@@ -1,4 +1,4 @@
-"""Benchmarks: `manage.py bench delivery --messages 50000`, on a database of their own."""
+"""Benchmarks on a database of their own: `manage.py bench delivery`, `manage.py bench reports`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from redis.exceptions import RedisError
 
-from config import bench, bench_run, bench_stage
+from config import bench, bench_reports, bench_run, bench_stage
 from config.demo_processes import Broken
 from config.management.commands.demo import whole
 
@@ -18,18 +18,28 @@ MAX_LATENCY_MS = 10_000
 
 
 class Command(BaseCommand):
-    help = "Measure how fast messages are sent, on a database of its own, for ten minutes at most."
+    help = (
+        "Measure how fast messages are sent, or reports taken in and applied, on a database of its"
+        " own, for ten minutes at most."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["delivery"])
+        parser.add_argument("what", choices=["delivery", "reports"])
         parser.add_argument(
             "--messages",
             type=whole(100, bench_stage.most_people()),
             default=50_000,
             metavar="N",
-            help="as many people get one message each; 1 of 100 has opted out (%(default)s)",
+            help="as many people get one message or report each; 1 of 100 has opted out"
+            " (%(default)s)",
         )
-        parser.add_argument("--workers", type=whole(1, 32), default=3, metavar="N")
+        parser.add_argument(
+            "--workers",
+            type=whole(1, 32),
+            default=None,
+            metavar="N",
+            help="send workers (3), or processes of the web server that takes reports in (2)",
+        )
         parser.add_argument(
             "--latency-ms",
             type=whole(0, MAX_LATENCY_MS),
@@ -57,7 +67,8 @@ class Command(BaseCommand):
 def outside(options: dict[str, Any]) -> int:
     arguments = [options["what"]]
     for name in ("messages", "workers", "latency_ms"):
-        arguments += [f"--{name.replace('_', '-')}", str(options[name])]
+        if options[name] is not None:
+            arguments += [f"--{name.replace('_', '-')}", str(options[name])]
     if options["json"]:
         options["json"].touch()
         arguments += ["--json", str(options["json"].resolve())]
@@ -65,14 +76,30 @@ def outside(options: dict[str, Any]) -> int:
 
 
 def inside(options: dict[str, Any]) -> int:
-    chosen = bench_run.Options(
-        messages=options["messages"],
-        workers=options["workers"],
-        latency_ms=options["latency_ms"],
-    )
-    found = bench_run.measure(chosen, options["inside"])
+    found, is_well = MEASURES[options["what"]](options)
     for line in bench_run.lines(found):
         bench.say(line)
     if options["json"]:
         bench_run.write_json(found, options["json"])
-    return 0 if bench_run.is_well(found) else 1
+    return 0 if is_well else 1
+
+
+def delivery(options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    chosen = bench_run.Options(
+        messages=options["messages"],
+        workers=options["workers"] or 3,
+        latency_ms=options["latency_ms"],
+    )
+    found = bench_run.measure(chosen, options["inside"])
+    return found, bench_run.is_well(found)
+
+
+def reports(options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    chosen = bench_reports.Options(
+        reports=options["messages"], web_processes=options["workers"] or 2
+    )
+    found = bench_reports.measure(chosen, options["inside"])
+    return found, bench_reports.is_well(found)
+
+
+MEASURES = {"delivery": delivery, "reports": reports}
