@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
@@ -9,7 +11,16 @@ from django.http import HttpRequest
 from brands.admin import ReadOnly, Rows, SetOrNot, lines
 from brands.paging import BigTable, Inline, Page
 from compliance.admin import ByAddress
-from delivery.models import Attempt, CapCounter, Due, Inbound, Message, WebhookEvent
+from delivery.models import (
+    Attempt,
+    CapCounter,
+    Due,
+    Inbound,
+    InboundReview,
+    Message,
+    WebhookEvent,
+    WebhookTally,
+)
 
 # A message's attempts have two partial indexes and no whole one: both must be named.
 EITHER_INDEX = Q(is_not_sent=False) | Q(is_not_sent=True)
@@ -21,9 +32,18 @@ class AppliedFilter(SetOrNot):
     words = ("Applied", "Waiting")
 
 
+class DecidedFilter(SetOrNot):
+    title = "judged"
+    parameter_name = "decided_at"
+    words = ("Judged", "Waiting")
+
+
 class AttemptInline(ReadOnly, Inline):
     model = Attempt
-    fields = ("account", "number", "outcome", "code", "segments", "intent_at", "answered_at")
+    fields = (
+        *("account", "number", "outcome", "code", "segments", "intent_at", "answered_at"),
+        *("report_status", "report_code", "reported_at"),
+    )
     readonly_fields = fields
     ordering = ("id",)
     show_change_link = True
@@ -118,6 +138,32 @@ class WebhookEventAdmin(ReadOnly, BigTable):
     @admin.display(description="As it came")
     def raw_read(self, event: WebhookEvent) -> str:
         return lines(event.raw)
+
+
+@admin.register(InboundReview)
+class InboundReviewAdmin(ByAddress, ReadOnly, BigTable):
+    list_display = ("id", "said", "received_at", "decision", "decided_at")
+    list_filter = (DecidedFilter,)
+    search_fields = ("person__phone__exact",)
+    list_select_related = ("inbound",)
+    fields = ("person", "inbound", "said", "received_at", "decision", "decided_at")
+    readonly_fields = ("said", "received_at")
+
+    @admin.display(description="What the person wrote")
+    def said(self, review: InboundReview) -> str:
+        return review.inbound.text
+
+    @admin.display(description="Came at")
+    def received_at(self, review: InboundReview) -> datetime:
+        return review.inbound.received_at
+
+
+@admin.register(WebhookTally)
+class WebhookTallyAdmin(ReadOnly, Page):
+    list_display = ("hour", "account", "what", "count")
+    list_filter = ("what", "account")
+    list_select_related = ("account",)
+    ordering = ("-hour", "what")
 
 
 @admin.register(CapCounter)

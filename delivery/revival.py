@@ -33,8 +33,8 @@ MESSAGE = "SELECT message_id FROM delivery_attempt WHERE id = %s"
 THOUGHT_NOT_SENT = """
 SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.person_id, a.brand_day, a.intent_at, a.text,
        s.local_date, b.opt_out_line, 'https://' || b.short_domain || '/' || k.code,
-       a.is_not_sent AND NOT EXISTS (SELECT 1 FROM delivery_attempt o
-                                     WHERE o.message_id = m.id AND NOT o.is_not_sent)
+       NOT a.is_not_sent, EXISTS (SELECT 1 FROM delivery_attempt o WHERE o.message_id = m.id
+                                  AND o.id <> a.id AND NOT o.is_not_sent)
 FROM delivery_attempt a
 JOIN delivery_message m ON m.id = a.message_id
 JOIN brands_brand b ON b.id = m.brand_id
@@ -55,7 +55,7 @@ WHERE id = %s
 
 
 class Doubted(NamedTuple):
-    """The attempt with its message. `is_free`: no other attempt of it is live."""
+    """The attempt with its message. `is_revived`: an earlier call's COMMIT went through unheard."""
 
     message_id: int
     kind: str
@@ -68,7 +68,8 @@ class Doubted(NamedTuple):
     local_date: date | None
     opt_out_line: str
     link: str | None
-    is_free: bool
+    is_revived: bool
+    is_sent_again: bool
 
 
 def revive(attempt_id: int) -> bool:
@@ -88,8 +89,8 @@ def _revive(attempt_id: int) -> int:
         sql.rows(LOCK_DUE, attempt_id)
         people.lock(people.of_messages([sql.one(MESSAGE, attempt_id)[0]]))
         found = Doubted(*sql.one(THOUGHT_NOT_SENT, attempt_id))
-        if not found.is_free:
-            return 0
+        if found.is_revived or found.is_sent_again:
+            return int(found.is_revived)
         sql.count(TAKEN, attempt_id)
         sql.count(ACCEPT, found.message_id)
         sql.count(FORGET_DUE, found.message_id)

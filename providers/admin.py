@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import ForeignKey
@@ -121,6 +122,7 @@ class ProviderAccountAdmin(NeverDeleted, Page):
         return (
             (None, {"fields": ("name", "kind", "base_url", "is_simulated", "created_at")}),
             *secrets,
+            *([("What comes back", {"fields": ("inbound_address",)})] if obj else []),
             ("Limits", {"fields": ("segments_per_second", "in_flight")}),
             ("Price and weight", {"fields": ("price_micros", "weight", "pinned_until")}),
             ("State", {"fields": ("paused_at", "fault", "resumed_at", "retired_at")}),
@@ -130,7 +132,14 @@ class ProviderAccountAdmin(NeverDeleted, Page):
         self, request: HttpRequest, obj: ProviderAccount | None = None
     ) -> tuple[str, ...]:
         stamps = ("created_at", "paused_at", "fault", "resumed_at", "retired_at")
-        return (*(("kind",) if obj else ()), "is_simulated", *stamps)
+        return (*(("kind", "inbound_address") if obj else ()), "is_simulated", *stamps)
+
+    @admin.display(description="Where people's texts go")
+    def inbound_address(self, account: ProviderAccount) -> str:
+        address = f"{settings.PUBLIC_BASE_URL}/webhooks/{account.kind}/{account.pk}/inbound"
+        return (
+            f"{address} (set this at the provider as the address of every number's inbound texts)"
+        )
 
     def save_model(
         self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool

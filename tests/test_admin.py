@@ -16,7 +16,16 @@ from brands.models import ApiKey, Brand, ClockShift, Installation, Membership
 from brands.paging import BigTable
 from campaigns.models import Campaign, ListRoute, Slot, Template
 from compliance.models import ClosedDay, ConsentEvent, Keyword, OptOutEvent, Person, StateRule
-from delivery.models import Attempt, CapCounter, Due, Inbound, Message, WebhookEvent
+from delivery.models import (
+    Attempt,
+    CapCounter,
+    Due,
+    Inbound,
+    InboundReview,
+    Message,
+    WebhookEvent,
+    WebhookTally,
+)
 from leads.models import Import, ImportError, Lead, LeadList, ListEntry, RejectedLead
 from links.models import Click, ShortLink
 from providers.models import ProviderAccount, Route, SenderNumber, WeightChange
@@ -37,6 +46,7 @@ from tests.factories import (
 
 OURS = {"brands", "compliance", "leads", "campaigns", "providers", "delivery", "links"}
 BIG = [Person, Lead, Message, Due, Attempt, Click, ListEntry, ShortLink, Inbound, WebhookEvent]
+BIG += [InboundReview]
 KEPT = [Brand, Person, Lead, LeadList, Campaign, Slot, ProviderAccount, SenderNumber, Route]
 KEPT += [Installation, ClockShift, OptOutEvent, ConsentEvent]
 
@@ -133,6 +143,17 @@ def a_webhook_event():
     )
 
 
+def a_review():
+    inbound = an_inbound()
+    return InboundReview.objects.create(inbound=inbound, person=make_person(), decision="")
+
+
+def a_tally():
+    return WebhookTally.objects.create(
+        account=make_account(), what="forged", hour=clock.now(), count=3
+    )
+
+
 def a_state_rule():
     return StateRule.objects.create(
         state="FL", weekday=0, opens=time(8), closes=time(20), source="x", valid_from="2026-01-01"
@@ -179,7 +200,9 @@ MAKERS = {
     Due: lambda: an_attempt().message.due,
     Attempt: an_attempt,
     Inbound: an_inbound,
+    InboundReview: a_review,
     WebhookEvent: a_webhook_event,
+    WebhookTally: a_tally,
     CapCounter: lambda: CapCounter.objects.create(key=f"brand:{next(numbers)}:2026-11-21"),
     ShortLink: lambda: an_attempt() and ShortLink.objects.latest("pk"),
     Click: lambda: Click.objects.create(

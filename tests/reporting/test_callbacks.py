@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import pytest
 from django.db import connection
 
+from providers.simulator_ledger import Ledger
 from reporting.oracle.callbacks import Callback, read
 from reporting.oracle.ledger import laid_open
 from reporting.oracle.lines import BadLedger, Tally
@@ -71,6 +72,18 @@ def read_text(folder, text: str) -> tuple[list[Callback], Tally]:
 def test_a_post_and_its_answer_are_one(tmp_path):
     read_back = read_text(tmp_path, line(REPORT) + line(ANSWERED))
     assert read_back == ([ANSWERED_REPORT], Tally(callbacks=1))
+
+
+def test_what_the_simulator_writes_is_read(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    names = ("provider", "account", "genuine"), ("ref", "provider_ref", "word", "code", "to")
+    what = tuple(json.dumps({name: REPORT[name] for name in half})[1:-1] for half in names)
+    written = Ledger(path)
+    written.note_posted(17, "report", copy=1, what=what)
+    written.note_answered(17, 200)
+    written.close()
+    (post,) = read(path, Tally())
+    assert replace(post, posted_at=1.5, answered_at=1.6) == ANSWERED_REPORT
 
 
 def test_others_may_stand_between_them(tmp_path):
@@ -163,6 +176,12 @@ class TestLaidOpen:
         world.report(third, ref="", provider_ref="")
         found = self.rows(world, tmp_path, "SELECT message_id FROM oracle_report ORDER BY callback")
         assert found == [(first.pk,), (second.pk,)]
+
+    def test_where_ref_and_id_disagree_the_ref_counts(self, world, tmp_path):
+        first, second, _ = world.messages
+        world.report(first, provider_ref=f"SM{second.attempts.get().ref}")
+        found = self.rows(world, tmp_path, "SELECT message_id FROM oracle_report")
+        assert found == [(first.pk,)]
 
     def test_texts_that_no_table_can_hold_are_read(self, world, tmp_path):
         odd = {"provider_ref": "\0\ud800", "from": "\0", "text": "\udfff", "account": "\0"}

@@ -194,6 +194,17 @@ class TestForgeries:
         world.report(message, "failed", **FORGED)
         assert world.problems(tmp_path) == {"O11": [FORGED_REPORT]}
 
+    def test_a_forged_word_is_not_what_another_word_came_from(self, world, tmp_path):
+        world.report(world.messages[0], "failed", **FORGED, recorded=False)
+        world.report(world.messages[0], "sent", **FORGED)
+        world.callbacks.pop()
+        assert world.problems(tmp_path) == {"O11": [NOBODYS_REPORT]}
+
+    def test_a_forged_stop_that_was_answered_is_told_as_that_only(self, world, tmp_path):
+        forged = {"genuine": False, "answer": 200, "recorded": False}
+        world.text(world.leads[0].person.phone, "STOP", **forged)
+        assert world.problems(tmp_path) == {"O11": [NOT_REFUSED]}
+
     def test_one_that_copies_a_genuine_one_is_explained_by_that(self, world, tmp_path):
         message = ends(world, "delivered")
         world.report(message)
