@@ -30,11 +30,13 @@ from campaigns.models import Slot
 from config import demo_processes as processes
 from config import demo_stage as stage
 from config import demo_summary as summary
+from config import demo_verdicts, demo_wipe
 from config.demo_course import Course
 from config.demo_outside import Outside
 from config.demo_processes import HOST, MANAGE, Children
 from config.demo_stage import BRANDS, CannotStage, Folder
 from config.demo_summary import Phases, Told
+from config.web import start_web
 from delivery import sql
 
 LATENCY_MS = 40.0
@@ -102,7 +104,7 @@ class Demo:
         self.web_port = processes.free_port()
         with alone(), self._children() as children:
             self._make(children)
-            self._start_web(children)
+            self._open(children)
             killer = Killer.of(self.options)
             with self.phases.timed("sending"):
                 processes.start_workers(children, self.options.workers)
@@ -111,27 +113,27 @@ class Demo:
                 self.told.say(f"A second slot for {SECOND_SLOT[0].name}, on the next morning.")
                 stage.open_next_day(SECOND_SLOT)
                 self._run(children, killer)
-            return self._judge(killer.killed * IN_FLIGHT_EACH, is_whole=True)
+            return self._judge(children, killer.killed * IN_FLIGHT_EACH, is_whole=True)
 
     def keep_running(self) -> None:
         """Go on with the demo that is there, or make one; until Ctrl-C."""
         self.web_port = processes.free_port(self.options.web_port)
         with alone(), self._children() as children:
-            if stage.is_standing(self.folder):
+            if demo_wipe.is_standing(self.folder):
                 self.told.say("Going on with the demo that is there.")
                 self._start_simulator(children)
                 stage.point_accounts_at(self._simulator)
             else:
                 self._make(children)
-            self._start_web(children)
+            self._open(children)
             self._tell_address()
             processes.start_workers(children, self.options.workers)
-            killer, before = Killer.of(self.options), summary.unexplained_unknown()
+            killer, before = Killer.of(self.options), demo_verdicts.unexplained_unknown()
             while True:
                 if Slot.objects.filter(state=Slot.State.OPEN).exists():
                     with self.phases.timed("sending"):
                         self._run(children, killer)
-                    self._judge(before + killer.killed * IN_FLIGHT_EACH)
+                    self._judge(children, before + killer.killed * IN_FLIGHT_EACH)
                     self._wait(children)
                 self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
 
@@ -170,7 +172,7 @@ class Demo:
         options = self.options
         self.told.say("Emptying the sandbox and setting it up")
         with self.phases.timed("setting up"):
-            stage.wipe(self.folder)
+            demo_wipe.wipe(self.folder)
             self._start_simulator(children)
             domain = f"{HOST}:{self.web_port}"
             stage.found(seed=options.seed, simulator=self._simulator, short_domain=domain)
@@ -190,11 +192,8 @@ class Demo:
 
         def tend() -> None:
             nonlocal late_opt_outs
-            children.tend()
+            self._tend(children)
             killer.look(children)
-            self.outside.tend(sql.one(SENT)[0])
-            while self.outside.told:
-                self.told.say(self.outside.told.pop(0))
             if late_opt_outs and sql.one(SENT)[0]:
                 stage.opt_out_some(self.options.seed, share=late_opt_outs)
                 late_opt_outs = 0.0
@@ -207,25 +206,34 @@ class Demo:
         if course.stalls:
             self.told.say(f"The clock went on {course.stalls} times although messages waited.")
 
-    def _judge(self, most_unknown: int, *, is_whole: bool = False) -> bool:
+    def _tend(self, children: Children) -> None:
+        """What goes on all the time: dead processes come back, and the provider fails or mends."""
+        children.tend()
+        self.outside.tend(sql.one(SENT)[0])
+        while self.outside.told:
+            self.told.say(self.outside.told.pop(0))
+
+    def _judge(self, children: Children, most_unknown: int, *, is_whole: bool = False) -> bool:
         """Tell the figures and whether all is well; so many may be unknown by our own doing.
 
         `is_whole`: a provider must have failed, and a second slot must have been sent.
         """
         with self.phases.timed("hearing out"):
-            self.outside.hear_out()
+            self.outside.hear_out(lambda: self._tend(children))
         with self.phases.timed("checking"):
             clean = self._ledger_is_clean()
         found = summary.columns()
         self.told.console.print(summary.table(found))
-        verdicts = summary.verdicts(found["All"], most_unknown=most_unknown, ledger_is_clean=clean)
-        verdicts += summary.verdicts_on_the_second_slot() if is_whole else []
-        for verdict in verdicts:
+        judged = demo_verdicts.verdicts(
+            found["All"], most_unknown=most_unknown, ledger_is_clean=clean
+        )
+        judged += demo_verdicts.on_a_whole_check() if is_whole else []
+        for verdict in judged:
             self.told.say(verdict.words())
         self.told.say(f"Callbacks that came to nothing: {summary.turned_away()}.")
         self.told.say(self.phases.words())
         self.phases.seconds.clear()
-        return all(verdict.holds for verdict in verdicts)
+        return all(verdict.holds for verdict in judged)
 
     def _ledger_is_clean(self) -> bool:
         """By a process of its own: the oracle shares nothing with what it judges."""
@@ -242,22 +250,15 @@ class Demo:
         self.told.say(done.stdout.rstrip())
         return done.returncode == 0
 
-    def _start_web(self, children: Children) -> None:
+    def _open(self, children: Children) -> None:
+        """Start the web; from then on messages are reported on and people answer."""
         call_command("collectstatic", interactive=False, verbosity=0, stdout=StringIO())
-        python, _ = MANAGE
-        children.start(
-            "web",
-            *(python, "-m", "granian", "--interface", "wsgi", "--host", HOST),
-            *("--port", str(self.web_port), "--blocking-threads", "4", "--no-access-log"),
-            *("--working-dir", str(settings.BASE_DIR), "config.wsgi:application"),
-            serves=True,
-        )
-        children.wait_for("web", self.web_port)
+        start_web(children, self.web_port)
         self.outside = Outside(
-            self._simulator,
-            self._web,
-            self.options.seed,
-            sql.one(SENT)[0] + self.options.leads // 2,
+            simulator=self._simulator,
+            web=self._web,
+            seed=self.options.seed,
+            fails_at=sql.one(SENT)[0] + self.options.leads // 2,
         )
         self.outside.begin()
 
@@ -273,13 +274,13 @@ class Demo:
         self.told.say(f"The next slots open in {NEXT_SLOT_SECONDS:.0f} s. Ctrl-C ends the demo.")
         until = time.monotonic() + NEXT_SLOT_SECONDS
         while time.monotonic() < until:
-            children.tend()
+            self._tend(children)
             time.sleep(0.5)
 
 
 def run(options: Options, *, check: bool, console: Console) -> bool:
     """Returns whether all was well. Raises CannotStage, Broken, Stuck or CannotInvent."""
-    stage.refuse_real()
+    demo_wipe.refuse_real()
     demo = Demo(options, Told(console))
     with processes.ended_by_signals():
         if check:

@@ -1,6 +1,7 @@
 """The world outside a demo: what providers report, what people answer, and when a provider fails.
 
-It talks to the simulator's control door and to nothing of ours but the accounts it speaks for.
+It talks to the simulator's control door. Of ours it touches only the accounts it speaks for, and
+counts what is still on its way.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from brands import clock
 from config.demo_stage import ACCOUNTS
-from delivery import inbox
+from delivery import claims, sql
 from providers.models import ProviderAccount
 
 REPORTS = {
@@ -40,25 +42,40 @@ REPLIES = {
     "delay_ms": 600,
     "forged": 0.0005,
 }
+STOPS = 0.008 + 0.002  # the share of those who answer STOP
+# Providers try again after a minute or an hour; in a demo an hour is over in seconds.
+RETRIES = {"after_ms": [500, 1000, 2000, 4000]}
 FAILS = "refuse_401"
-FAILS_FOR = 5.0  # seconds until somebody has put the account in order again
+PAUSED_FOR = 5.0  # seconds until somebody has put the account in order again
 HEAR_OUT = 40.0
 POLL = 0.2
+# What came in and was not applied; answers that wait to leave, and messages on the wire.
+LEFT = """
+SELECT (SELECT count(*) FROM delivery_webhookevent WHERE applied_at IS NULL)
+       + (SELECT count(*) FROM delivery_inbound WHERE applied_at IS NULL),
+       (SELECT count(*) FROM delivery_due WHERE queue = %s)
+       + (SELECT count(*) FROM delivery_attempt
+          WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '')
+"""
 
 
 class Unheard(Exception):
-    """Callbacks that were not all answered and applied in time; a sentence."""
+    """What was not heard out in time; a sentence."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Outside:
-    """`simulator` and `web` are base addresses; `fails_at` is a count of attempts."""
+    """`simulator` and `web` are base addresses; `fails_at` is a count of attempts.
+
+    `paused_since` is monotonic; 0: the account that fails was not paused yet.
+    """
 
     simulator: str
     web: str
     seed: int
     fails_at: int
-    failed_at: float = 0.0
+    has_failed: bool = False
+    paused_since: float = 0.0
     is_mended: bool = False
     told: list[str] = field(default_factory=list)
 
@@ -68,20 +85,22 @@ class Outside:
             name, token = credentials(account)
             url = f"{self.web}/webhooks/{account.kind}/{account.pk}/inbound"
             self.order(account={"name": name, "token": token, "inbound_url": url})
+        self._resume()  # who ended an earlier demo may have left it refused
+        self.order(retries=RETRIES)
         self.order(reports={**REPORTS, "seed": self.seed})
         self.order(replies={**REPLIES, "seed": self.seed})
 
     def tend(self, attempts: int) -> None:
         """Let the second provider fail half-way, and have it mended some seconds later."""
-        if not self.failed_at and attempts >= self.fails_at:
-            self.failed_at = time.monotonic()
+        if self.is_mended:
+            return
+        if not self.has_failed and attempts >= self.fails_at:
             self.order(mode=FAILS, account=credentials(self._failing)[0])
+            self.has_failed = True
             self.told.append(f"{ACCOUNTS[-1]} refuses our credentials from now on.")
-        elif self.failed_at and not self.is_mended and self._is_time_to_mend():
+        elif self.has_failed and self._was_paused_long():
             self.order(mode="normal", account=credentials(self._failing)[0])
-            ProviderAccount.objects.filter(pk=self._failing.pk).update(
-                paused_at=None, fault="", resumed_at=clock.now()
-            )
+            self._resume()
             self.is_mended = True
             self.told.append(f"{ACCOUNTS[-1]} takes them again, and was resumed.")
 
@@ -89,20 +108,41 @@ class Outside:
     def _failing(self) -> ProviderAccount:
         return ProviderAccount.objects.get(name=ACCOUNTS[-1])
 
-    def _is_time_to_mend(self) -> bool:
-        is_late = time.monotonic() - self.failed_at > FAILS_FOR
-        return is_late and self._failing.paused_at is not None
+    def _was_paused_long(self) -> bool:
+        """So long that no refusal is on the wire any more, which would pause it again."""
+        if not self.paused_since and self._failing.paused_at is not None:
+            self.paused_since = time.monotonic()
+        return bool(self.paused_since) and time.monotonic() - self.paused_since > PAUSED_FOR
 
-    def waiting(self) -> int:
-        """Callbacks that have not been answered yet."""
-        return int(self._ask(None)["callbacks"]["waiting"])
+    def _resume(self) -> None:
+        """As staff would; an account that they paused themselves has no fault and stays paused."""
+        ours = ProviderAccount.objects.filter(name__in=ACCOUNTS)
+        ours.exclude(fault="").update(paused_at=None, fault="", resumed_at=clock.now())
 
-    def hear_out(self) -> None:
-        """Wait until every report and text has come in and been applied. Raises Unheard."""
-        until = time.monotonic() + HEAR_OUT
-        while waiting := self.waiting() or inbox.is_waiting():
-            if time.monotonic() > until:
-                raise Unheard(f"{waiting} callbacks still wait after {HEAR_OUT:.0f} s.")
+    def left(self) -> str:
+        """What is still on its way, in words; empty when nothing is."""
+        callbacks = self._ask(None)["callbacks"]
+        unheard = sum(callbacks[place] for place in ("waiting", "retrying", "in_flight"))
+        unapplied, unanswered = sql.one(LEFT, claims.REPLIES)
+        if not unheard + unapplied + unanswered:
+            return ""
+        return (
+            f"{unheard:,} callbacks not answered, {unapplied:,} not applied,"
+            f" {unanswered:,} answers to people not sent"
+        )
+
+    def hear_out(self, tend: Callable[[], None]) -> None:
+        """Wait until all reports and texts are in and applied, and answered. Raises Unheard.
+
+        Nothing may be left twice in a row: what has left one place may not be at the next yet.
+        """
+        until, quiet = time.monotonic() + HEAR_OUT, 0
+        while quiet < 2:
+            left = self.left()
+            quiet = 0 if left else quiet + 1
+            if left and time.monotonic() > until:
+                raise Unheard(f"After {HEAR_OUT:.0f} s there are still {left}.")
+            tend()
             time.sleep(POLL)
 
     def order(self, **command: object) -> None:

@@ -1,39 +1,30 @@
 """What a demo stands on: three invented brands, their numbers, people, templates and campaigns.
 
-Everything is made through the doors that people use: set-up, the CSV import, Start. Only a sandbox
-is ever wiped.
+Everything is made through the doors that people use: set-up, the CSV import, Start.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from pathlib import Path
-from shutil import rmtree
 from string import ascii_uppercase, digits
 from zoneinfo import ZoneInfo
 
-import django_rq
-from django.apps import apps
-from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, transaction
-from rq.job import Job
+from django.db import transaction
 
 from brands import clock
-from brands.models import Brand, Installation
+from brands.models import Brand
 from campaigns import starting
 from campaigns.models import Campaign, Slot, Template, TemplateVersion
 from compliance import consent
-from config.scheduling import make_scheduler
 from delivery import shifting, sql
 from leads.invention import Inventor
 from leads.models import Lead, LeadList
-from providers import rates
 from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
 
 LIST = "Everybody"
@@ -60,7 +51,6 @@ MAGIC = (
 )  # fmt: skip
 ALL_MAGIC = tuple(f"{ending:04d}" for ending in range(1, 16))
 
-FRONTIER = "INSERT INTO delivery_frontier (id, attempt_id) VALUES (1, 0)"
 # What autovacuum does within a minute; without it the planner's skips over a new list are slow.
 ANALYZE = "ANALYZE compliance_person, compliance_places, leads_lead, leads_listentry"
 OPT_OUT_CANDIDATES = """
@@ -124,75 +114,6 @@ class Folder:
     @property
     def run(self) -> Path:
         return self.path / "run"
-
-
-def refuse_real() -> None:
-    """Raises CannotStage on an installation that sends to real people."""
-    installation = Installation.objects.first()
-    if installation is not None and not installation.is_sandbox:
-        raise CannotStage(
-            "This database is a real installation: the demo runs in a sandbox only, and it wipes"
-            " nothing else. Use another database (DATABASE_URL)."
-        )
-
-
-def is_standing(folder: Folder) -> bool:
-    """Whether a demo was made here as a whole, and its ledger is still there.
-
-    Raises CannotStage where a sandbox holds what is not the demo's.
-    """
-    slugs = {plan.slug for plan in BRANDS}
-    if others := set(Brand.objects.values_list("slug", flat=True)) - slugs:
-        raise CannotStage(
-            f"This sandbox holds other brands ({', '.join(sorted(others)[:3])}): use another"
-            " database, or wipe it by demo --check."
-        )
-    started = Campaign.objects.filter(started_at__isnull=False).values_list("brand__slug")
-    return folder.ledger.exists() and {slug for (slug,) in started} == slugs
-
-
-def wipe(folder: Folder) -> None:
-    """Empty all our tables, queues and files of a sandbox. Ids go on, so no old id comes back."""
-    refuse_real()
-    installation = Installation.objects.first()
-    if installation is not None:
-        forget_in_redis(str(installation.identity))
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(our_tables())}")
-        cursor.execute(FRONTIER)
-    for path in (folder.journal, folder.leads):
-        rmtree(path, ignore_errors=True)
-    with suppress(FileNotFoundError):
-        folder.ledger.unlink()
-
-
-def our_tables() -> list[str]:
-    quote = connection.ops.quote_name
-    return sorted(
-        quote(model._meta.db_table)
-        for app in apps.get_app_configs()
-        if Path(app.path).resolve().parent == settings.BASE_DIR
-        for model in app.get_models(include_auto_created=True)
-        if model._meta.managed
-    )
-
-
-def forget_in_redis(identity: str) -> None:
-    """Our queues, recurring jobs and buckets, and no key of anybody else."""
-    for name in settings.RQ_QUEUES:
-        queue = django_rq.get_queue(name)
-        queue.delete(delete_jobs=True)
-        for registry in (queue.started_job_registry, queue.failed_job_registry):
-            jobs = [Job.key_for(job_id) for job_id in registry.get_job_ids(cleanup=False)]
-            queue.connection.delete(registry.key, *jobs)  # of workers that were killed
-    scheduler = make_scheduler(1)
-    for job in list(scheduler.get_jobs()):
-        if job.func_name.startswith("delivery.tasks."):
-            scheduler.cancel(job)
-    redis = rates.connect(settings.REDIS_URL)
-    redis.delete(scheduler.scheduler_lock_key)
-    for key in redis.scan_iter(match=f"sendonce:{{{identity}}}:*", count=1000):
-        redis.delete(key)
 
 
 def found(*, seed: int, simulator: str, short_domain: str | None) -> None:

@@ -1,11 +1,11 @@
-"""What a demo says: its lines while it runs, the closing table, and whether all was well."""
+"""What a demo says: its lines while it runs, and the closing table."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -16,7 +16,6 @@ from rich.text import Text
 
 from brands import clock
 from brands.models import Brand
-from config.demo_stage import NEVER_ACCEPTED, NEVER_REPORTED
 from delivery import sql
 from delivery.states import Reason, Status
 from delivery.tallies import What
@@ -24,12 +23,8 @@ from delivery.tallies import What
 PLAIN_EVERY = 3.0  # seconds between two lines where there is no terminal
 LIVE_EVERY = 0.25
 RATE_OVER = 3.0  # seconds
-LEAST_ACCEPTED = 0.99
-LEAST_REPORTED = 0.99
-LEAST_CONFIRMED = 0.95  # of those who wrote STOP; a provider that is away keeps some from it
-FINAL = ("delivered", "undelivered", "failed")
+LABEL = 20  # characters
 TAKEN = ("accepted", "sent", "delivered", "undelivered", "failed", "no_report")
-OPEN = ("planned", "sending")
 
 STATES = "SELECT status, count(*) FROM delivery_message WHERE kind <> 'reply' GROUP BY status"
 BY_BRAND = """
@@ -42,36 +37,6 @@ FROM delivery_message WHERE kind = 'reply' GROUP BY 1, 2 ORDER BY 2
 """
 HEARD = "SELECT brand_id, label, count(*) FROM delivery_inbound GROUP BY 1, 2 ORDER BY 2"
 TURNED_AWAY = "SELECT what, sum(count)::bigint FROM delivery_webhooktally GROUP BY 1 ORDER BY 1"
-# Who wrote STOP until a campaign's first slot had closed and did not join again, and how many of
-# them got a message of its second slot all the same.
-SKIPPED = """
-WITH stopped AS (
-    SELECT DISTINCT second.id AS slot_id, l.person_id
-    FROM campaigns_slot second
-    JOIN campaigns_slot first ON first.campaign_id = second.campaign_id
-                             AND first.local_date < second.local_date
-    JOIN campaigns_campaign c ON c.id = second.campaign_id
-    JOIN leads_listentry y ON y.lead_list_id = c.lead_list_id
-    JOIN leads_lead l ON l.id = y.lead_id
-    JOIN compliance_optoutevent e ON e.person_id = l.person_id AND e.source = 'inbound'
-                                 AND e.at < first.closed_at
-    WHERE NOT EXISTS (SELECT 1 FROM compliance_rejoin r WHERE r.person_id = l.person_id)
-)
-SELECT count(*), count(*) FILTER (WHERE EXISTS (
-    SELECT 1 FROM delivery_message m JOIN delivery_attempt a ON a.message_id = m.id
-        AND (a.is_not_sent OR NOT a.is_not_sent)
-    WHERE m.slot_id = stopped.slot_id AND m.person_id = stopped.person_id))
-FROM stopped
-"""
-# What left by another account while one was paused for its fault.
-WENT_OVER = """
-SELECT count(*) FROM delivery_attempt a JOIN (
-    SELECT o.account_id, min(o.intent_at) AS from_at, c.resumed_at AS to_at
-    FROM delivery_attempt o JOIN providers_provideraccount c ON c.id = o.account_id
-    WHERE o.fault = 'account' GROUP BY o.account_id, c.resumed_at) away
-ON a.account_id <> away.account_id AND a.intent_at BETWEEN away.from_at AND away.to_at
-WHERE NOT a.is_not_sent
-"""
 SUPPRESSED = """
 SELECT c.brand_id, sum(n::bigint)::bigint FROM campaigns_slot s
 JOIN campaigns_campaign c ON c.id = s.campaign_id, jsonb_each_text(s.suppressed) AS e (reason, n)
@@ -89,10 +54,6 @@ SELECT i.brand_id, e.code, count(*) FROM leads_importerror e
 JOIN leads_import i ON i.id = e.taken_in_id GROUP BY 1, 2
 """
 LEADS = "SELECT brand_id, count(*) FROM leads_lead GROUP BY 1"
-MAGIC = """
-SELECT m.status, count(*) FROM delivery_message m JOIN compliance_person p ON p.id = m.person_id
-WHERE right(p.phone, 4) = ANY(%s) AND m.kind <> 'reply' GROUP BY 1
-"""
 
 
 @dataclass(slots=True)
@@ -264,7 +225,7 @@ def _add_replies(found: dict[int, Column]) -> None:
 def table(found: dict[str, Column]) -> Table:
     """A row for each figure, a column for each brand."""
     out = Table(title=f"Now {clock.now():%A %Y-%m-%d %H:%M} UTC on the sandbox's clock")
-    out.add_column("", no_wrap=True)
+    out.add_column("", min_width=LABEL)  # gives way first
     for name in found:
         out.add_column(name.partition(" ")[0], justify="right")
     for rows in parts(found["All"]):
@@ -275,21 +236,21 @@ def table(found: dict[str, Column]) -> Table:
 
 
 def parts(every: Column) -> Iterator[list[Row]]:
-    """The rows of the table, part by part: what came in, what became of it, how fast."""
+    """The rows of the table, part by part: what came in, what became of it, answers, how fast."""
     codes = sorted(every.refused_rows)
     yield [
         ("rows in the file", lambda column: f"{column.rows:,}"),
         *((f"  refused: {code.replace('_', ' ')}", _refused(code)) for code in codes),
         ("leads", lambda column: f"{column.leads:,}"),
-        ("suppressed before planning", lambda column: f"{column.suppressed:,}"),
+        ("suppressed", lambda column: f"{column.suppressed:,}"),
         ("audience", lambda column: f"{column.audience:,}"),
     ]
     yield [(_label(end), _ended(end)) for end in sorted(every.ends, key=_order)]
     yield [
-        *((f"people wrote: {label}", _heard(label)) for label in sorted(every.heard)),
+        *((f"wrote: {label}", _heard(label)) for label in sorted(every.heard)),
         *((f"answered: {kind}", _answered(kind)) for kind in sorted(every.answers)),
     ]
-    yield [("sent a second, while sending", lambda column: column.speed)]
+    yield [("sent a second", lambda column: column.speed)]
 
 
 def _refused(code: str) -> Figure:
@@ -319,83 +280,7 @@ def _label(end: tuple[str, str]) -> str:
     return f"{status}: {Reason(reason).label[0].lower()}{Reason(reason).label[1:]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One thing that must hold at the end, and whether it does."""
-
-    says: str
-    holds: bool
-
-    def words(self) -> str:
-        return f"{'ok    ' if self.holds else 'NOT OK'} {self.says}"
-
-
-def verdicts(every: Column, *, most_unknown: int, ledger_is_clean: bool) -> list[Verdict]:
-    """`most_unknown`: how many may be unknown although their numbers do not ask for it."""
-    never = magic_ends(NEVER_ACCEPTED)
-    sendable = every.audience - every.count("refused") - never["rejected"]
-    accepted, still_open = every.count(*TAKEN), every.count(*OPEN)
-    share = accepted / sendable if sendable else 0.0
-    unexplained = unexplained_unknown()
-    return [
-        Verdict("the ledger and the database agree (check_ledger)", ledger_is_clean),
-        Verdict(f"every message has come to an end ({still_open:,} have not)", not still_open),
-        Verdict(
-            f"{accepted:,} of {sendable:,} sendable messages were accepted ({share:.2%})",
-            share >= LEAST_ACCEPTED,
-        ),
-        Verdict(
-            f"{unexplained:,} are unknown that were in flight when a worker was killed"
-            f" (at most {most_unknown:,} may be)",
-            unexplained <= most_unknown,
-        ),
-        *verdicts_on_what_came_back(every, accepted),
-    ]
-
-
-def verdicts_on_what_came_back(every: Column, accepted: int) -> list[Verdict]:
-    """Reports and answers, as far as any were to be expected."""
-    silent = magic_ends(NEVER_REPORTED)
-    expected = accepted - sum(silent[status] for status in TAKEN)
-    reported = every.count(*FINAL)
-    asked, confirmed = every.answers["stop"], every.answered["stop"]
-    return [
-        Verdict(
-            f"{reported:,} of {expected:,} accepted messages have their final report",
-            reported >= expected * LEAST_REPORTED,
-        ),
-        Verdict(
-            f"{confirmed:,} of {asked:,} confirmations of a STOP left within five minutes",
-            confirmed >= asked * LEAST_CONFIRMED,
-        ),
-    ]
-
-
-def verdicts_on_the_second_slot() -> list[Verdict]:
-    stopped, texted = sql.one(SKIPPED)
-    over = sql.one(WENT_OVER)[0]
-    return [
-        Verdict(
-            f"of {stopped:,} people who wrote STOP, {texted:,} were texted by the second slot",
-            stopped > 0 and not texted,
-        ),
-        Verdict(f"{over:,} messages left by the other provider while one refused us", over > 0),
-    ]
-
-
 def turned_away() -> str:
     """What callbacks came to nothing, in words."""
     counts = [f"{What(what).label}: {count:,}" for what, count in sql.rows(TURNED_AWAY)]
     return "; ".join(counts) or "none"
-
-
-def unexplained_unknown() -> int:
-    """Messages with an unknown outcome: reports have settled all that a provider took."""
-    states: Counter[str] = Counter(dict(sql.rows(STATES)))
-    return states["unknown"] + states["not_found"]
-
-
-def magic_ends(endings: Sequence[str]) -> Counter[str]:
-    """How many messages there are to numbers of these endings, by status."""
-    found: dict[str, int] = dict(sql.rows(MAGIC, list(endings)))
-    return Counter(found)

@@ -206,8 +206,6 @@ def _persons(rows: Rows, now: datetime) -> dict[int, PersonFacts]:
     oldest = (now - KEEP_RECENT).timestamp()
     return {
         row[3]: PersonFacts(
-            opted_out=row[8],
-            held=row[9],
             undeliverable=row[10],
             inbound_waits=row[11],
             recent=[tuple(entry) for entry in json.loads(row[7]) if entry[0] > oldest],
@@ -258,6 +256,8 @@ def _draft(row: tuple[Any, ...], claimed: Claimed, code: str) -> Draft:
         tries=claimed.tries,
         to=row[6] or "",
         places_id=row[12],
+        opted_out=row[8],
+        held=row[9],
         has_consent=bool(row[13]),
         lead_is_active=row[14],
         values=dict(zip(VALUES, row[15:20], strict=True)),

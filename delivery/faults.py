@@ -12,18 +12,21 @@ logger = logging.getLogger(__name__)
 
 REST_FOR = timedelta(seconds=10)
 
+# An answer to what left before somebody resumed it says nothing about now.
 PAUSE_ACCOUNTS = """
 UPDATE providers_provideraccount a SET paused_at = %s, fault = t.code
-FROM (SELECT DISTINCT ON (account_id) account_id, code FROM delivery_attempt
-      WHERE id = ANY(%s::bigint[]) AND fault = 'account' ORDER BY account_id, id) t
+FROM (SELECT DISTINCT ON (account_id) account_id, code, intent_at FROM delivery_attempt
+      WHERE id = ANY(%s::bigint[]) AND fault = 'account' ORDER BY account_id, id DESC) t
 WHERE a.id = t.account_id AND a.paused_at IS NULL
+  AND coalesce(t.intent_at > a.resumed_at, true)
 """
 
 PAUSE_NUMBERS = """
 UPDATE providers_sendernumber n SET paused_at = %s, fault = t.code
-FROM (SELECT DISTINCT ON (number_id) number_id, code FROM delivery_attempt
-      WHERE id = ANY(%s::bigint[]) AND fault = 'sender' ORDER BY number_id, id) t
+FROM (SELECT DISTINCT ON (number_id) number_id, code, intent_at FROM delivery_attempt
+      WHERE id = ANY(%s::bigint[]) AND fault = 'sender' ORDER BY number_id, id DESC) t
 WHERE n.id = t.number_id AND n.paused_at IS NULL
+  AND coalesce(t.intent_at > n.resumed_at, true)
 """
 
 CODES = "SELECT DISTINCT code FROM delivery_attempt WHERE id = ANY(%s::bigint[]) ORDER BY code"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, DataError, IntegrityError, transaction
+from django.db import OperationalError, transaction
 
 from compliance import consent
 from compliance.keywords import Label, classify
@@ -34,7 +34,7 @@ SELECT set_config('lock_timeout', '7500ms', true), set_config('statement_timeout
 
 PERSON = "SELECT id FROM compliance_person WHERE phone = %s"
 NEW_PERSON = """
-INSERT INTO compliance_person (phone) SELECT %s::text WHERE %s ~ '^[+][1-9][0-9]{6,14}$'
+INSERT INTO compliance_person (phone) SELECT left(%s, 16) WHERE %s ~ '^[+][1-9][0-9]{6,14}$'
 ON CONFLICT DO NOTHING RETURNING id
 """
 
@@ -120,9 +120,9 @@ def store(account_id: int, message: InboundMessage, raw: Mapping[str, object]) -
     Whoever writes is a person from now on, so that a STOP from an unknown number is kept, too.
     Raises DataError for what no provider would send.
     """
-    person_id = _person(message.from_e164)
     wanted = (account_id, message.provider_ref[:LONGEST_REF])
     with transaction.atomic():
+        person_id = _person(message.from_e164)
         found = sql.rows(
             STORE,
             *(account_id, account_id, message.to_value, person_id, wanted[1]),
@@ -260,8 +260,8 @@ def apply_waiting() -> int:
         try:
             apply(inbound_id)
             applied += 1
-        except (DataError, IntegrityError):
-            logger.exception("inbound cannot be applied", extra={"inbound_id": inbound_id})
-        except DatabaseError:
+        except OperationalError:
             logger.warning("inbound not applied yet", extra={"inbound_id": inbound_id})
+        except Exception:
+            logger.exception("inbound cannot be applied", extra={"inbound_id": inbound_id})
     return applied

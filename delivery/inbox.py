@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
+from brands import clock
 from delivery import outcomes, revival, sql, tallies
 from delivery.reports import Reported
 from delivery.tallies import What
@@ -28,6 +29,7 @@ APPLIER = 0x41504C59  # ... of the one process that applies
 CHUNK = 1000
 UNMATCHED_WAITS = timedelta(minutes=10)
 TWICE_TAKEN = "taken_twice"
+BROKEN = "broken"
 
 APPEND = """
 SELECT pg_advisory_xact_lock_shared(%s);
@@ -69,12 +71,17 @@ class Event:
 
 @dataclass(slots=True)
 class Run:
-    """One walk through the inbox. References of no attempt of ours are passed over to its end."""
+    """One walk through the inbox. Both kinds of references are passed over to its end.
+
+    `unmatched` are of no attempt of ours; `doubted` of attempts that are revived in this walk: a
+    later report must not overtake the one that revives.
+    """
 
     horizon: int
     after: int = 0
     settled: int = 0
     unmatched: set[str] = field(default_factory=set)
+    doubted: set[str] = field(default_factory=set)
 
 
 def append(account_id: int, report: DeliveryReport, callback: Callback) -> None:
@@ -131,11 +138,44 @@ def _horizon() -> int:
 
 
 def _apply_chunk(run: Run) -> bool:
-    """Apply the next reports; False when there are no more, or somebody else is at it."""
+    """Apply the next reports, one by one where one of them makes all fail; False at the end."""
+    before = run.after
+    try:
+        return _apply_next(run, CHUNK)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        if run.after == before:
+            raise
+        logger.exception("reports cannot be applied together", extra={"after": before})
+        through, run.after = run.after, before
+    goes_on = True
+    while goes_on and run.after < through:
+        goes_on = _apply_one(run)
+    return goes_on
+
+
+def _apply_one(run: Run) -> bool:
+    """Apply the next report; one at fault is put aside, as it came, or it would stop all others."""
+    before = run.after
+    try:
+        return _apply_next(run, 1)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        if run.after == before:
+            raise
+        logger.exception("a report cannot be applied", extra={"event_id": run.after})
+        run.settled += sql.count(SETTLE, clock.now(), [run.after], [BROKEN])
+        return True
+
+
+def _apply_next(run: Run, most: int) -> bool:
+    """Apply so many reports; False when there are no more, or somebody else is at it."""
     taken: Mapping[int, Sequence[int]] = {}
     with transaction.atomic():
         is_alone, now = sql.one(BEGIN, APPLIER)
-        events = _read(run) if is_alone else []
+        events = _read(run, most) if is_alone else []
         if events:
             taken = _settle(events, run, now)
     for attempt_id, event_ids in taken.items():
@@ -144,8 +184,8 @@ def _apply_chunk(run: Run) -> bool:
     return bool(events)
 
 
-def _read(run: Run) -> list[Event]:
-    rows = sql.rows(EVENTS, run.after, run.horizon, CHUNK)
+def _read(run: Run, most: int) -> list[Event]:
+    rows = sql.rows(EVENTS, run.after, run.horizon, most)
     events = [Event(row[0], row[1], row[4], _report(row[2], sql.from_json(row[3]))) for row in rows]
     if events:
         run.after = events[-1].id
@@ -163,16 +203,21 @@ def _report(kind: str, raw: Mapping[str, Any]) -> DeliveryReport | None:
 
 def _settle(events: Sequence[Event], run: Run, now: datetime) -> dict[int, list[int]]:
     """Apply the events that have an attempt, end those without one that waited long enough."""
+    passed_over = run.unmatched | run.doubted
     reports = [
         Reported(event.id, event.account_id, event.report)
         for event in events
-        if event.report is not None and event.report.ref not in run.unmatched
+        if event.report is not None and event.report.ref not in passed_over
     ]
     applied = outcomes.apply_reports(reports)
     results = applied.results | {event.id: "unreadable" for event in events if event.report is None}
     waiting = {event_id for ids in applied.taken_after_all.values() for event_id in ids}
     for event in events:
-        if event.id in results or event.id in waiting or event.report is None:
+        if event.id in results or event.report is None:
+            continue
+        if event.id in waiting:
+            run.doubted.add(event.report.ref)
+        if event.report.ref in run.doubted:
             continue
         run.unmatched.add(event.report.ref)
         if event.received_at <= now - UNMATCHED_WAITS:

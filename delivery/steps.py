@@ -56,6 +56,8 @@ class Draft:
     tries: int
     to: str
     places_id: int | None
+    opted_out: bool  # of this brand's messages, the person or whom the lead names beside
+    held: bool  # the person, or whom the lead names beside
     has_consent: bool
     lead_is_active: bool
     values: Mapping[str, str]
@@ -123,8 +125,6 @@ class Opening:
 class PersonFacts:
     """A locked person. `recent` is a budget of the batch: only `take` may add to it."""
 
-    opted_out: bool
-    held: bool
     inbound_waits: bool
     undeliverable: bool
     recent: list[tuple[float, int, str, str]]
@@ -183,16 +183,13 @@ def refuse_out_of_tries(draft: Draft, facts: Facts) -> Result:
 
 
 def refuse_opted_out(draft: Draft, facts: Facts) -> Result:
-    if facts.persons[draft.person_id].opted_out:
-        return Refuse(Reason.OPTED_OUT)
-    return draft
+    return Refuse(Reason.OPTED_OUT) if draft.opted_out else draft
 
 
 def hold_for_the_person(draft: Draft, facts: Facts) -> Result:
-    person = facts.persons[draft.person_id]
-    if person.inbound_waits:
+    if facts.persons[draft.person_id].inbound_waits:
         return Hold(Reason.INBOUND_WAITING, facts.now + RECHECK)
-    if person.held:
+    if draft.held:
         return Hold(Reason.PERSON_HELD, facts.now + RECHECK_PERSON)
     return draft
 

@@ -25,10 +25,10 @@ WITH gone AS MATERIALIZED (
 )
 UPDATE delivery_message m SET status = 'expired', reason = CASE
     WHEN i.stopped_at IS NOT NULL THEN 'stop_all'
-    WHEN b.paused_at IS NOT NULL THEN 'brand_paused'
+    WHEN b.paused_at IS NOT NULL AND m.kind <> 'reply' THEN 'brand_paused'
     WHEN c.paused_at IS NOT NULL THEN 'campaign_paused'
     WHEN e.reason <> '' THEN e.reason
-    WHEN e.brand_id = ANY(%s::bigint[]) THEN 'brand_cap'
+    WHEN e.brand_id = ANY(%s::bigint[]) AND m.kind <> 'reply' THEN 'brand_cap'
     WHEN e.campaign_id = ANY(%s::bigint[]) THEN 'campaign_cap'
     WHEN n.paused_at IS NOT NULL OR a.paused_at IS NOT NULL OR n.retired_at IS NOT NULL
          OR a.retired_at IS NOT NULL OR n.rests_until > %s THEN 'lane_paused'
@@ -104,5 +104,10 @@ def is_reply_due() -> bool:
 
 
 def forget_nonces() -> int:
-    """Nonces older than a week: no provider repeats a callback for so long."""
-    return sql.count(FORGET_NONCES, clock.now() - NONCES_LIVE, CHUNK)
+    """Nonces older than a week, in chunks: no provider repeats a callback for so long."""
+    before, forgotten = clock.now() - NONCES_LIVE, 0
+    while True:
+        rows = sql.count(FORGET_NONCES, before, CHUNK)
+        forgotten += rows
+        if rows < CHUNK:
+            return forgotten

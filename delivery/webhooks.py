@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, DataError, InterfaceError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 LARGEST = 64 * 1024  # bytes; a text of 1,600 characters with all its fields has a tenth of it
 KEEP_ACCOUNT = 10.0  # seconds
+LONGEST_LENGTH = 12  # digits
 MOST_KEPT = 1024
 RETRY_AFTER = 30  # seconds
 FORM = "application/x-www-form-urlencoded"
@@ -68,17 +69,21 @@ def receive(request: HttpRequest, kind: str, account_id: int) -> HttpResponse:
         return _receive(request, kind, account_id)
     except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
         logger.warning("a callback was not taken in", extra={"error": type(error).__name__})
-        return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER)})
+        return _again_later()
+
+
+def _again_later() -> HttpResponse:
+    return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER)})
 
 
 def _receive(request: HttpRequest, kind: str, account_id: int) -> HttpResponse:
     line = _line(kind, account_id)
     if line is None:
         return _turned_away(What.NO_ACCOUNT, None, 404)
-    body = _body(request)
-    if body is None:
-        return _turned_away(What.TOO_LARGE, account_id, 413)
     try:
+        body = _body(request)
+        if body is None:
+            return _turned_away(What.TOO_LARGE, account_id, 413)
         callback = _callback(request, body)
         is_genuine = line.adapter.is_genuine(callback, line.access)
     except Unreadable:
@@ -91,28 +96,31 @@ def _receive(request: HttpRequest, kind: str, account_id: int) -> HttpResponse:
 
 
 def _take_in(line: Line, callback: Callback) -> HttpResponse:
+    inbound_id = None
     try:
         event = line.adapter.read_callback(callback)
         if isinstance(event, DeliveryReport):
             inbox.append(line.account_id, event, callback)
         elif isinstance(event, InboundMessage):
-            _apply(line.account_id, event, callback)
+            inbound_id = inbound.store(line.account_id, event, inbox.to_raw(callback))
         else:
             return _turned_away(What.UNUSED, line.account_id, 200)
-    except DatabaseError as error:
-        if not isinstance(error, DataError):
-            raise
-        return _turned_away(What.UNREADABLE, line.account_id, 400)
-    except (ValueError, LookupError, TypeError):
+    except (DataError, ValueError, LookupError, TypeError):
         logger.exception("a genuine callback cannot be read")
         return _turned_away(What.UNREADABLE, line.account_id, 400)
-    return HttpResponse(status=200)
+    return HttpResponse(status=200) if inbound_id is None else _apply(inbound_id)
 
 
-def _apply(account_id: int, message: InboundMessage, callback: Callback) -> None:
-    inbound_id = inbound.store(account_id, message, inbox.to_raw(callback))
-    if inbound.apply(inbound_id):
+def _apply(inbound_id: int) -> HttpResponse:
+    """Once a text is stored, whatever goes wrong is ours: its provider is to post it again."""
+    try:
+        has_answer = inbound.apply(inbound_id)
+    except Exception:
+        logger.exception("a text was stored and not applied", extra={"inbound_id": inbound_id})
+        return _again_later()
+    if has_answer:
         tasks.call_replies()
+    return HttpResponse(status=200)
 
 
 def _line(kind: str, account_id: int) -> Line | None:
@@ -136,11 +144,14 @@ def _read_line(kind: str, account_id: int) -> Line | None:
 
 
 def _body(request: HttpRequest) -> bytes | None:
-    """The body; None for one that is too large, which is not read to its end."""
+    """The body; None for one that is too large, which is not read to its end. Raises Unreadable."""
     length = request.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) > LARGEST:
+    if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > LARGEST):
         return None
-    body = request.read(LARGEST + 1)
+    try:
+        body = request.read(LARGEST + 1)
+    except UnreadablePostError as error:
+        raise Unreadable from error  # they went in the middle of it
     return None if len(body) > LARGEST else body
 
 
@@ -173,7 +184,8 @@ def _is_replayed(line: Line, callback: Callback) -> bool:
     digest = hashlib.sha256(callback.url.encode() + b"\n" + callback.body).hexdigest()
     wanted = (line.account_id, nonce[:100])
     found = sql.rows(NONCE, *wanted, digest, *wanted)
-    return bool(found) and found[0][0] != digest
+    found = found or sql.rows(NONCE, *wanted, digest, *wanted)  # it came at the same moment
+    return bool(found[0][0] != digest)
 
 
 def _turned_away(what: What, account_id: int | None, status: int) -> HttpResponse:

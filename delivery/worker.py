@@ -192,9 +192,9 @@ class Slice:
         connection.close_if_unusable_or_obsolete()
 
     def drain(self) -> None:
-        """Wait for what is on the wire and store it; a journal in doubt stays for the reaper."""
+        """Store what is on the wire as it comes; a journal in doubt stays for the reaper."""
         while self.sender.under_way:
-            self._collect(wait=0.5)
+            self.store(wait=0.5)
         for _ in range(20):
             if not self.unstored:
                 break

@@ -122,7 +122,7 @@ OWN = (
 
 O11 = Check(
     "O11",
-    "every end is what the reports say, and forgeries changed nothing",
+    "every end is what the reports say, forgeries changed nothing",
     (
         sql("an end was reported and answered 2xx, but not applied", NOT_FINAL, **PARTS),
         sql("an end that no provider reported", NOT_REPORTED, **PARTS),

@@ -5,30 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.db import connection
-from redis import Redis
 
-from brands.models import Brand, Installation
-from campaigns.models import Campaign, Slot
+from brands.models import Brand
+from campaigns.models import Slot
 from compliance.models import Person
 from config import demo_stage as stage
-from config.demo_stage import ALL_MAGIC, BRANDS, MAGIC, CannotStage, Folder
-from delivery.models import Frontier, Message
+from config.demo_stage import ALL_MAGIC, BRANDS, MAGIC, Folder
 from leads.models import Lead, LeadList
 from providers.models import ProviderAccount, SenderNumber
-from tests.factories import (
-    make_account,
-    make_brand,
-    make_campaign,
-    make_due,
-    make_installation,
-    make_lead,
-    make_list,
-    make_number,
-    make_route,
-    open_slot,
-)
+from providers.registry import adapter
 
 SIMULATOR = "http://127.0.0.1:9"
 
@@ -54,89 +39,6 @@ def phones(folder: Folder, slug: str) -> list[str]:
     """Their digits, without the country's."""
     cells = (row.partition(",")[0] for row in rows_of(stage.leads_file(folder, slug)))
     return ["".join(filter(str.isdigit, cell))[-10:] for cell in cells]
-
-
-@pytest.mark.django_db
-class TestWhoMayBeWiped:
-    def test_a_real_installation_is_refused_and_left_alone(self, folder):
-        make_installation(is_sandbox=False)
-        brand = make_brand()
-        with pytest.raises(CannotStage, match="a real installation"):
-            stage.wipe(folder)
-        assert Brand.objects.get() == brand
-
-    def test_a_real_installation_is_refused_at_the_door(self):
-        make_installation(is_sandbox=False)
-        with pytest.raises(CannotStage, match="in a sandbox only"):
-            stage.refuse_real()
-
-    def test_an_empty_database_is_not_refused(self):
-        stage.refuse_real()
-
-    def test_a_sandbox_with_other_brands_is_not_taken_for_a_demo(self, folder):
-        make_installation()
-        make_brand(slug="somebody-else")
-        with pytest.raises(CannotStage, match="somebody-else"):
-            stage.is_standing(folder)
-
-
-@pytest.mark.django_db
-class TestWipe:
-    def full(self, sandbox):
-        brand = make_brand()
-        lane = make_number(make_account())
-        make_route(brand, lane)
-        lead = make_lead(brand)
-        slot = open_slot(make_campaign(brand, make_list(brand, lead)), **soon())
-        message = make_due(slot, lead, lane, now=stage.clock.now())
-        connection.check_constraints()  # a commit would have done it
-        return message
-
-    def test_nothing_of_ours_is_left(self, sandbox, folder):
-        self.full(sandbox)
-        stage.wipe(folder)
-        left = [Installation, Brand, Campaign, Slot, Message, Person, Lead, ProviderAccount]
-        assert [model.__name__ for model in left if model.objects.exists()] == []
-
-    def test_ids_go_on_so_that_no_old_one_comes_back(self, sandbox, folder):
-        before = self.full(sandbox).pk
-        stage.wipe(folder)
-        assert self.full(make_installation()).pk > before
-
-    def test_the_frontier_of_attempts_is_put_back(self, sandbox, folder):
-        stage.wipe(folder)
-        assert Frontier.objects.get().attempt_id == 0
-
-    def test_people_who_log_in_are_kept(self, sandbox, folder):
-        get_user_model().objects.create_user("staff")
-        stage.wipe(folder)
-        assert get_user_model().objects.filter(username="staff").exists()
-
-    def test_only_our_own_keys_leave_redis(self, sandbox, folder, redis: Redis):
-        ours = f"sendonce:{{{sandbox.identity}}}:mark"
-        others = ("sendonce:{another}:mark", "somebody:else")
-        for key in (ours, *others):
-            redis.set(key, 1)
-        stage.wipe(folder)
-        assert [redis.exists(key) for key in (ours, *others)] == [0, 1, 1]
-
-    def test_jobs_that_wait_are_gone(self, sandbox, folder):
-        queue = stage.django_rq.get_queue("plan")
-        queue.enqueue("delivery.tasks.plan")
-        stage.wipe(folder)
-        assert queue.count == 0
-
-    def test_the_ledger_and_the_journals_are_gone(self, sandbox, folder):
-        folder.journal.mkdir(parents=True)
-        folder.ledger.write_text("{}\n")
-        stage.wipe(folder)
-        assert not folder.ledger.exists()
-        assert not folder.journal.exists()
-
-
-def soon() -> dict[str, object]:
-    now = stage.clock.now()
-    return {"on": now.date(), "at": now.time().replace(microsecond=0)}
 
 
 @pytest.mark.parametrize(
@@ -195,6 +97,25 @@ class TestStage:
         assert len(lanes) == len(BRANDS) * len(stage.ACCOUNTS)
         assert SenderNumber.objects.values("value").distinct().count() == sum(lanes.values())
 
+    def test_each_account_speaks_its_own_providers_language(self):
+        stage.found(seed=1, simulator=SIMULATOR, short_domain=None)
+        accounts = ProviderAccount.objects.order_by("id")
+        assert [(account.name, account.kind) for account in accounts] == [
+            ("Demo provider one", "twilio"),
+            ("Demo provider two", "plivo"),
+        ]
+        for account in accounts:
+            assert set(account.access().secrets) == set(adapter(account.kind).credentials)
+
+    def test_the_same_seed_gives_the_same_credentials_and_another_others(self):
+        made = {
+            (kind, seed): [stage.make_credentials("One", kind, seed) for _ in range(2)]
+            for kind in stage.KINDS
+            for seed in (1, 2)
+        }
+        assert all(first == second for first, second in made.values())
+        assert len({credentials["auth_token"] for credentials, _ in made.values()}) == len(made)
+
     def test_the_cap_is_just_above_what_can_be_sent(self, folder):
         make_demo(folder)
         stage.opt_out_some(1, share=0.02)
@@ -215,27 +136,26 @@ class TestStage:
             rows = len(rows_of(stage.leads_file(folder, plan.slug)))
             assert 0.9 * rows < kept[plan.slug] == entries <= rows
 
-    def test_a_whole_demo_is_gone_on_with(self, folder):
-        make_demo(folder)
-        folder.ledger.write_text("")
-        assert stage.is_standing(folder)
-
-    def test_a_demo_without_its_ledger_is_made_again(self, folder):
-        make_demo(folder)
-        assert not stage.is_standing(folder)
-
-    def test_a_demo_that_was_half_made_is_made_again(self, folder):
-        stage.found(seed=1, simulator=SIMULATOR, short_domain=None)
-        folder.path.mkdir()
-        folder.ledger.write_text("")
-        assert not stage.is_standing(folder)
-
     def test_the_next_day_has_a_slot_of_each_campaign(self, folder):
         make_demo(folder)
         before = stage.today()
         on = stage.open_next_day()
         assert on > before
         assert Slot.objects.filter(local_date=on, state="open").count() == len(BRANDS)
+
+    def test_the_next_day_may_be_of_one_brand_alone(self, folder):
+        make_demo(folder)
+        on = stage.open_next_day(BRANDS[-1:])
+        opened = Slot.objects.filter(local_date=on).values_list("campaign__brand__slug", "state")
+        assert list(opened) == [(BRANDS[-1].slug, "open")]
+
+    def test_the_next_day_keeps_each_brands_own_hour(self, folder):
+        make_demo(folder)
+        on = stage.open_next_day()
+        hours = Slot.objects.filter(local_date=on).values_list(
+            "campaign__brand__slug", "local_time"
+        )
+        assert dict(hours) == {plan.slug: plan.local_time for plan in BRANDS}
 
     def test_the_share_that_opts_out_is_as_asked_and_not_twice_the_same(self, folder):
         make_demo(folder)

@@ -40,12 +40,13 @@ def queued(name):
 class TestRecurringJobs:
     def test_are_registered_at_the_first_look(self, scheduler):
         scheduler.enqueue_jobs()
-        assert registered(scheduler) == sorted(recurring()) == ["dispatch", "plan", "tidy"]
+        expected = ["dispatch", "fail_over", "plan", "tidy"]
+        assert registered(scheduler) == sorted(recurring()) == expected
 
     def test_are_queued_at_once_each_where_it_belongs(self, scheduler):
         scheduler.enqueue_jobs()
         assert queued("plan") == ["plan"]
-        assert sorted(queued("upkeep")) == ["dispatch", "tidy"]
+        assert sorted(queued("upkeep")) == ["dispatch", "fail_over", "tidy"]
 
     def test_call_our_tasks(self, scheduler):
         scheduler.enqueue_jobs()
@@ -69,7 +70,7 @@ class TestRecurringJobs:
         assert registered(scheduler) == sorted(recurring())
         assert queued("plan") == ["plan"]
 
-    @pytest.mark.parametrize("gone", ["plan", "dispatch", "tidy"])
+    @pytest.mark.parametrize("gone", ["plan", "dispatch", "fail_over", "tidy"])
     def test_come_back_when_one_is_gone(self, scheduler, gone):
         scheduler.enqueue_jobs()
         scheduler.cancel(gone)

@@ -46,9 +46,9 @@ class Bench:
     def monotonic(self):
         return self.seconds
 
-    def picker(self, redis=None):
+    def picker(self, redis=None, **fields):
         redis = redis or self.redis
-        return Picker(redis=redis, installation=self.identity, breaker=self.breaker)
+        return Picker(redis=redis, installation=self.identity, breaker=self.breaker, **fields)
 
     def wait(self, seconds):
         """The buckets were last looked at that much earlier."""
@@ -57,7 +57,7 @@ class Bench:
             tokens, at, owed = self.redis.get(key).decode().split()
             self.redis.set(key, f"{tokens} {float(at) - seconds:.6f} {owed}", keepttl=True)
 
-    def full(self):
+    def full(self, **fields):
         """A picker for whom the buckets of every number, account and brand are full."""
         numbers, brands = SenderNumber.objects.select_related("account"), Brand.objects.all()
         wants = [
@@ -86,7 +86,7 @@ class Bench:
             read_mark=picking.read_mark,
         )
         self.wait(100_000)
-        return self.picker()
+        return self.picker(**fields)
 
 
 @pytest.fixture
@@ -638,3 +638,27 @@ class TestTheWitness:
 def test_the_mark_is_the_highest_of_what_is_committed(sandbox):
     assert picking.read_mark() == rates.Mark(attempt_id=0, opt_out_id=0)
     assert clock.now() >= NOON
+
+
+class TestAPickerOfReplies:
+    def test_grants_replies_and_nothing_else(self, bench, lane):
+        wait_in_queue(lane, 3, queue=REPLIES)
+        wait_in_queue(lane, 3, queue=7)
+        assert granted(bench.full(replies_only=True)) == {(REPLIES, lane.pk): 3}
+
+    def test_grants_them_on_every_number(self, bench, lane):
+        other = make_number(segments_per_second=100.0)
+        for number in (lane, other):
+            wait_in_queue(number, queue=REPLIES)
+            wait_in_queue(number, queue=7)
+        picker = bench.full(replies_only=True)
+        assert granted(picker) == {(REPLIES, lane.pk): 1, (REPLIES, other.pk): 1}
+
+    @pytest.mark.parametrize("queue", [REPLIES, 7], ids=["reply", "campaign"])
+    def test_takes_no_suspect(self, bench, lane, queue):
+        """Its row may kill this worker too, and there is only one that does nothing but answer."""
+        wait_in_queue(lane, queue=queue, crashes=1)
+        picker = bench.full(replies_only=True)
+        assert picker.grant_alone() is None
+        assert granted(picker) == {}
+        assert bench.full().grant_alone() is not None

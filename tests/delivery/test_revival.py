@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError
 
-from compliance import consent
-from compliance.models import OptOutEvent, Person
-from delivery import inbox, outcomes, revival, sql, upkeep
+from compliance.models import Person
+from delivery import inbox, revival, upkeep
 from delivery.models import Attempt, Due, Message, WebhookEvent
 from delivery.revival import revive
-from providers.base import Accepted, Callback, DeliveryReport, NotSent, Rejected, ErrorClass
-from providers.base import Status as Word
+from providers.base import Accepted, Callback, ErrorClass, NotSent, Rejected
 from providers.registry import adapter
 from tests.delivery import walking
-from tests.delivery.walking import come_back, last_attempt, reported, snapshot
+from tests.delivery.walking import come_back, snapshot
 from tests.factories import (
     NOON,
     fill_queue,
@@ -27,6 +26,7 @@ from tests.factories import (
     make_due,
     make_lead,
     make_number,
+    make_person,
     make_slot,
 )
 
@@ -246,11 +246,13 @@ class TestThroughTheInbox:
         doubted.refresh_from_db()
         assert doubted.provider_refs == ["SM7"]
 
-    def test_a_later_one_does_not_overtake_it(self, message, doubted, monkeypatch):
+    @pytest.mark.parametrize("came_at", [NOON, NOON - HOUR], ids=["new", "old"])
+    def test_a_later_one_does_not_overtake_it(self, message, doubted, monkeypatch, came_at):
         """The first final one wins, also when it stood before the border of a chunk."""
         monkeypatch.setattr(inbox, "CHUNK", 1)
         self.arrives(doubted, "undelivered", "30003")
         self.arrives(doubted, "delivered")
+        WebhookEvent.objects.update(received_at=came_at)
         self.walk()
         self.walk()
         assert (state(message)[0], self.results()) == ("undelivered", ["applied", "no_news"])
@@ -274,3 +276,35 @@ class TestWithoutItsLocks:
         with pytest.raises(OperationalError):
             revive(doubted.pk)
         assert snapshot() == before
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("held", [False, True], ids=["that-sends", "that-puts-back"])
+def test_raced_against_a_claim_it_is_sent_once_or_revived(slot, lane, journal, at_once, held):
+    """At offsets by chance. Where the person is on hold, the claim puts the row back."""
+    offsets = random.Random(7)
+    ends = Counter()
+    for message in fill_queue(slot, lane, 30, now=NOON, not_before=NOON + HOUR):
+        attempt = thought_not_sent(message, journal)
+        Person.objects.filter(pk=message.person_id).update(held_at=NOON if held else None)
+        waits = offsets.uniform(0, 0.02), offsets.uniform(0, 0.02)
+
+        def work(number, attempt=attempt, waits=waits):
+            time.sleep(waits[number])
+            return revive(attempt.pk) if number else len(walking.hand_over(journal))
+
+        sent_again, revived = at_once(work)
+        ends[sent_again, revived] += 1
+        assert sent_again + revived == 1
+        assert Attempt.objects.filter(message=message, is_not_sent=False).count() == 1
+        walking.assert_all_adds_up()
+    assert held or len(ends) == 2, "the offsets never let both win"
+
+
+def thought_not_sent(message, journal):
+    """This one alone was due, and came back; it is due again."""
+    due = Due.objects.filter(message=message)
+    due.update(not_before=NOON - HOUR)
+    come_back(walking.hand_over(journal), NotSent("too_late"))
+    due.update(not_before=NOON - HOUR)
+    return Attempt.objects.get(message=message)

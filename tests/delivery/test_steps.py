@@ -10,7 +10,7 @@ from delivery import steps
 from delivery.allowances import Budget, PersonLimits
 from delivery.intents import Struck
 from delivery.pipeline import decide
-from delivery.states import Kind, Reason, Status
+from delivery.states import Kind, Reason, ReplyKind, Status
 from delivery.steps import (
     BrandFacts,
     Draft,
@@ -49,6 +49,8 @@ def a_draft(**changes):
         "tries": 0,
         "to": "+12125550143",
         "places_id": 7,
+        "opted_out": False,
+        "held": False,
         "has_consent": True,
         "lead_is_active": True,
         "values": {"first_name": "Ada"},
@@ -57,8 +59,14 @@ def a_draft(**changes):
     return Draft(**{**values, **changes})
 
 
+def a_reply(kind=ReplyKind.STOP, **changes):
+    """An answer to a text: no campaign, no slot, no lead and no place."""
+    without = {"campaign_id": None, "slot_id": None, "places_id": None, "has_consent": False}
+    return a_draft(kind=Kind.REPLY, reply_kind=kind.value, **{**without, "values": {}, **changes})
+
+
 def a_person(**changes):
-    values = {"opted_out": False, "held": False, "inbound_waits": False, "undeliverable": False}
+    values = {"inbound_waits": False, "undeliverable": False}
     return PersonFacts(**{**values, "recent": [], **changes})
 
 
@@ -115,6 +123,23 @@ class TestHoldWhileStopped:
         assert steps.hold_while_stopped(draft, with_slot(campaign_paused=True)) == draft
 
 
+class TestHoldWhileAllIsStopped:
+    def test_holds_for_a_minute_while_all_sending_is_stopped(self):
+        held = Hold(Reason.STOP_ALL, NOW + MINUTE)
+        assert steps.hold_while_all_is_stopped(a_reply(), facts(is_stopped=True)) == held
+
+    @pytest.mark.parametrize(
+        "found",
+        [
+            pytest.param(with_brand(is_paused=True), id="paused-brand"),
+            pytest.param(with_slot(campaign_paused=True), id="paused-campaign"),
+            pytest.param(facts(), id="nothing"),
+        ],
+    )
+    def test_lets_an_answer_pass_whatever_else_is_paused(self, found):
+        assert steps.hold_while_all_is_stopped(a_reply(), found) == a_reply()
+
+
 class TestRefuseExpired:
     def test_ends_what_is_too_late(self):
         expired = Refuse(Reason.NO_CAPACITY, Status.EXPIRED)
@@ -136,8 +161,8 @@ class TestRefuseOutOfTries:
 
 class TestRefuseOptedOut:
     def test_refuses_who_opted_out(self):
-        found = with_person(opted_out=True)
-        assert steps.refuse_opted_out(a_draft(), found) == Refuse(Reason.OPTED_OUT)
+        draft = a_draft(opted_out=True)
+        assert steps.refuse_opted_out(draft, facts()) == Refuse(Reason.OPTED_OUT)
 
     def test_lets_others_pass(self):
         assert steps.refuse_opted_out(a_draft(), facts()) == a_draft()
@@ -150,7 +175,7 @@ class TestHoldForThePerson:
 
     def test_waits_ten_minutes_while_a_reply_is_being_judged(self):
         held = Hold(Reason.PERSON_HELD, NOW + 10 * MINUTE)
-        assert steps.hold_for_the_person(a_draft(), with_person(held=True)) == held
+        assert steps.hold_for_the_person(a_draft(held=True), facts()) == held
 
     def test_lets_others_pass(self):
         assert steps.hold_for_the_person(a_draft(), facts()) == a_draft()
@@ -205,35 +230,10 @@ class TestHoldInQuietHours:
 
 
 class TestHoldForPersonLimit:
-    @pytest.mark.parametrize(
-        ("recent", "until"),
-        [
-            pytest.param([sent(MINUTE)], NOW - MINUTE + timedelta(hours=2), id="gap"),
-            pytest.param(
-                [sent(timedelta(hours=hours)) for hours in (20, 10, 3)],
-                NOW + timedelta(hours=4),
-                id="day",
-            ),
-            pytest.param(
-                [sent(timedelta(hours=hours)) for hours in (30, 20, 10, 3)],
-                NOW + timedelta(hours=4),
-                id="day-without-what-is-older",
-            ),
-            pytest.param(
-                [sent(timedelta(days=days)) for days in (6.5, 5, 4, 3, 2, 1.5)],
-                NOW + timedelta(days=0.5),
-                id="week",
-            ),
-            pytest.param(
-                [sent(timedelta(hours=hours)) for hours in (3, 20, 10)],
-                NOW + timedelta(hours=4),
-                id="in-any-order",
-            ),
-        ],
-    )
-    def test_holds_until_one_more_is_allowed(self, recent, until):
-        found = with_person(recent=recent)
-        assert steps.hold_for_person_limit(a_draft(), found) == Hold(Reason.PERSON_LIMIT, until)
+    def test_holds_until_one_more_is_allowed(self):
+        held = Hold(Reason.PERSON_LIMIT, NOW - MINUTE + timedelta(hours=2))
+        found = with_person(recent=[sent(MINUTE)])
+        assert steps.hold_for_person_limit(a_draft(), found) == held
 
     def test_counts_what_was_taken_in_the_same_batch(self):
         found = facts()
@@ -298,6 +298,33 @@ class TestFillInText:
 
     def test_reads_no_placeholder_in_a_persons_name(self):
         assert self.words("Hi {first_name}", first_name="{link}").text == "Hi {link}"
+
+
+class TestFillInReply:
+    def words(self, kind, **texts):
+        found = with_brand(replies={"stop": "Bye", "help": "Ask", "join": "Hi", **texts})
+        return steps.fill_in_reply(a_reply(kind), found)
+
+    @pytest.mark.parametrize(
+        ("kind", "text"),
+        [(ReplyKind.STOP, "Bye"), (ReplyKind.HELP, "Ask"), (ReplyKind.JOIN, "Hi")],
+        ids=list(ReplyKind),
+    )
+    def test_takes_the_brands_words_for_its_kind_and_makes_no_link(self, kind, text):
+        assert self.words(kind) == a_reply(kind, text=text, code="")
+
+    def test_names_the_brand(self):
+        assert self.words(ReplyKind.STOP, stop="{brand}: no more.").text == "Acme: no more."
+
+    @pytest.mark.parametrize(
+        "text", ["", "  ", "See {link}", "Hi {first_name}"], ids=["no", "blank", "link", "name"]
+    )
+    def test_refuses_what_cannot_be_filled_in(self, text):
+        assert self.words(ReplyKind.HELP, help=text) == Refuse(Reason.CANNOT_RENDER)
+
+    def test_remembers_no_words(self):
+        """The same answer may be given again on the same day."""
+        assert self.words(ReplyKind.STOP).words_hash == ""
 
 
 class TestRefuseSameWords:
@@ -435,6 +462,105 @@ class TestTheOrder:
             "reserve",
         ]
 
+    @pytest.mark.parametrize("kind", [ReplyKind.STOP, ReplyKind.HELP])
+    def test_of_a_confirmations_and_a_helps_steps_is_the_designs(self, kind):
+        assert names(kind) == [
+            "hold_while_all_is_stopped",
+            "refuse_expired",
+            "refuse_out_of_tries",
+            "refuse_bad_address",
+            "fill_in_reply",
+            "refuse_too_long",
+            "hold_without_a_number",
+        ]
+
+    def test_of_a_welcomes_steps_is_the_designs(self):
+        assert names(ReplyKind.JOIN) == [
+            "hold_while_all_is_stopped",
+            "refuse_expired",
+            "refuse_out_of_tries",
+            "refuse_opted_out",
+            "hold_for_the_person",
+            "refuse_bad_address",
+            "fill_in_reply",
+            "refuse_too_long",
+            "hold_without_a_number",
+        ]
+
+
+def names(kind):
+    return [step.__name__ for step in steps.STEPS[kind.value]]
+
+
+HELD_BACK = {
+    "opted-out": ({"opted_out": True}, facts(), Refuse(Reason.OPTED_OUT)),
+    "on-hold": ({"held": True}, facts(), Hold(Reason.PERSON_HELD, NOW + 10 * MINUTE)),
+    "a-text-not-read": (
+        {},
+        with_person(inbound_waits=True),
+        Hold(Reason.INBOUND_WAITING, NOW + MINUTE),
+    ),
+}
+PASSED_BY = {
+    "no-consent": facts(),
+    "no-place": facts(openings={}),
+    "night": facts(openings={(1, 7): Opening(NOW + DAY, NOW + 2 * DAY)}),
+    "persons-limit": with_person(recent=[sent(timedelta(hours=n)) for n in range(9)]),
+    "no-room-in-the-cap": facts(budget=Budget(left={BRAND_KEY: 0})),
+    "paused-brand": with_brand(is_paused=True),
+}
+STOPS_ALL = {
+    "stop-all": ({}, facts(is_stopped=True), Hold(Reason.STOP_ALL, NOW + MINUTE)),
+    "expired": ({"expires_at": NOW}, facts(), Refuse(Reason.NO_CAPACITY, Status.EXPIRED)),
+    "tried-too-often": ({"tries": 5}, facts(), Refuse(Reason.OUT_OF_TRIES, Status.DEAD)),
+    "no-number": ({"to": ""}, facts(), Refuse(Reason.NO_ADDRESS)),
+    "dead-number": ({}, with_person(undeliverable=True), Refuse(Reason.UNDELIVERABLE)),
+    "no-lane": ({}, facts(lanes={}), Hold(Reason.LANE_PAUSED, NOW + MINUTE)),
+}
+
+
+def decided(kind, found, **changes):
+    """The verdict on an answer, where brands have words for it."""
+    brands = {key: replace(one, replies=WORDS) for key, one in found.brands.items()}
+    return decide(a_reply(kind, **changes), replace(found, brands=brands))
+
+
+WORDS = {kind.value: "{brand}: hello" for kind in ReplyKind}
+
+
+class TestWhatAnAnswerIsExemptFrom:
+    @pytest.mark.parametrize("found", PASSED_BY.values(), ids=PASSED_BY.keys())
+    @pytest.mark.parametrize("kind", ReplyKind)
+    def test_all_pass_consent_places_hours_limits_and_caps(self, kind, found):
+        assert decided(kind, found).text == "Acme: hello"
+
+    @pytest.mark.parametrize("case", HELD_BACK.values(), ids=HELD_BACK.keys())
+    @pytest.mark.parametrize("kind", [ReplyKind.STOP, ReplyKind.HELP])
+    def test_a_confirmation_and_help_pass_opt_out_and_hold(self, kind, case):
+        changes, found, _ = case
+        assert decided(kind, found, **changes).text == "Acme: hello"
+
+    @pytest.mark.parametrize("case", HELD_BACK.values(), ids=HELD_BACK.keys())
+    def test_a_welcome_does_not(self, case):
+        changes, found, verdict = case
+        assert decided(ReplyKind.JOIN, found, **changes) == verdict
+
+    @pytest.mark.parametrize("case", STOPS_ALL.values(), ids=STOPS_ALL.keys())
+    @pytest.mark.parametrize("kind", ReplyKind)
+    def test_none_pass_what_binds_every_message(self, kind, case):
+        changes, found, verdict = case
+        assert decided(kind, found, **changes) == verdict
+
+    @pytest.mark.parametrize("kind", ReplyKind)
+    def test_none_takes_of_a_cap_or_of_the_persons_allowance(self, kind):
+        found = facts(budget=Budget(left={BRAND_KEY: 2}))
+        decided(kind, found)
+        assert found.budget.left == {BRAND_KEY: 2}
+        assert found.persons[4] == a_person()
+
+    def test_an_answer_does_not_count_and_the_rest_does(self):
+        assert [a_reply().counts, a_draft().counts] == [False, True]
+
 
 class TestDecide:
     def test_gives_the_whole_text_when_nothing_is_against_it(self):
@@ -443,11 +569,11 @@ class TestDecide:
         assert (decided.text, decided.segments) == (line, 1)
 
     def test_stops_at_the_first_step_that_objects(self):
-        found = facts(is_stopped=True, persons={4: a_person(opted_out=True)})
-        assert decide(a_draft(), found) == Hold(Reason.STOP_ALL, NOW + MINUTE)
+        found = facts(is_stopped=True)
+        assert decide(a_draft(opted_out=True), found) == Hold(Reason.STOP_ALL, NOW + MINUTE)
 
     def test_a_step_that_fails_strikes_its_message_only(self):
-        assert decide(a_draft(person_id=77), facts()) == Struck("refuse_opted_out")
+        assert decide(a_draft(person_id=77), facts()) == Struck("hold_for_the_person")
 
     @pytest.mark.parametrize("kind", sorted(set(Kind) - set(steps.STEPS)))
     def test_a_kind_without_steps_is_never_sent(self, kind):

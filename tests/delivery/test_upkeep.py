@@ -5,18 +5,21 @@ from datetime import date, timedelta
 
 import pytest
 
+from brands import clock
 from brands.models import Brand, Installation
 from campaigns.models import Campaign
 from delivery import upkeep
-from delivery.models import CapCounter, Due, Message
-from delivery.upkeep import anything_due, sweep_expired
+from delivery.claims import REPLIES
+from delivery.models import CapCounter, Due, Message, WebhookNonce
+from delivery.upkeep import anything_due, forget_nonces, is_reply_due, sweep_expired
 from providers.models import ProviderAccount, SenderNumber
-from tests.factories import NOON, fill_queue, make_brand, make_number, make_slot
+from tests.factories import NOON, fill_queue, make_account, make_brand, make_number, make_slot
 
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
+WEEK = timedelta(days=7)
 
 
 @pytest.fixture
@@ -126,6 +129,49 @@ class TestAnythingDue:
 
     def test_is_nothing_in_an_empty_queue(self, sandbox):
         assert anything_due() is False
+
+
+class TestIsReplyDue:
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            pytest.param({}, True, id="due"),
+            pytest.param({"queue": 7}, False, id="of a campaign"),
+            pytest.param({"crashes": 1}, False, id="suspect"),
+            pytest.param({"not_before": NOON + HOUR}, False, id="later"),
+            pytest.param({"expires_at": NOON}, False, id="expired"),
+        ],
+    )
+    def test_is_an_answer_that_may_be_sent_now(self, slot, lane, fields, expected):
+        fill_queue(slot, lane, 1, now=NOON, **{"queue": REPLIES, **fields})
+        assert is_reply_due() is expected
+
+    def test_is_nothing_in_an_empty_queue(self, sandbox):
+        assert is_reply_due() is False
+
+
+class TestForgetNonces:
+    @pytest.fixture
+    def remember(self, sandbox):
+        account = make_account(kind="plivo")
+
+        def remember(nonce, age):
+            WebhookNonce.objects.create(account=account, nonce=nonce, body_hash="a")
+            WebhookNonce.objects.filter(nonce=nonce).update(at=clock.now() - age)
+
+        return remember
+
+    def test_forgets_what_is_older_than_a_week(self, remember):
+        remember("old", WEEK + SECOND)
+        remember("young", WEEK - 10 * SECOND)
+        assert forget_nonces() == 1
+        assert WebhookNonce.objects.get().nonce == "young"
+
+    def test_goes_on_until_nothing_is_left(self, remember, monkeypatch):
+        monkeypatch.setattr(upkeep, "CHUNK", 2)
+        for nonce in "abcde":
+            remember(nonce, 2 * WEEK)
+        assert forget_nonces() == 5
 
 
 def test_a_cap_is_of_the_brands_own_day(sandbox):

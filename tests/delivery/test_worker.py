@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from itertools import count
 
 import pytest
 from django.db import InternalError, OperationalError, connection
@@ -10,11 +11,12 @@ from brands.models import Installation
 from delivery import claims, outcomes, pipeline, sql, worker
 from delivery.claims import Grant
 from delivery.journal import CannotWrite, Journal
-from delivery.models import Attempt, Message
+from delivery.models import Attempt, Due, Message
 from delivery.sender import Answered
 from delivery.worker import send_for, system_identifier
 from providers.base import Accepted, NotSent, outcome_to_json
-from tests.factories import NOON, fill_queue, make_number, make_slot
+from tests.delivery.walking import make_reply
+from tests.factories import NOON, fill_queue, make_number, make_person, make_slot
 
 pytestmark = pytest.mark.django_db
 
@@ -179,6 +181,27 @@ class TestSlice:
         assert "sending" not in statuses()
         assert journals.left == []
 
+    def test_stores_at_its_end_what_is_quick_beside_what_is_slow(self, fill, sender, monkeypatch):
+        """Nothing is back as the slice ends; then two come, and the third when they are stored."""
+        fill(3)
+        parts, found, early = [0, 2, 1], [], count()
+
+        def collect(*, wait):
+            if not found and len(sender.waits) < 3:
+                assert next(early) < 1000, "not all three were claimed"
+                return []
+            ask_to_end()
+            found.append(statuses())
+            assert len(found) < 100, "what is back is never stored"
+            many = parts.pop(0) if parts else 3
+            answers, sender.waits = sender.waits[:many], sender.waits[many:]
+            return answers
+
+        monkeypatch.setattr(sender, "collect", collect)
+        send_for(SECONDS)
+        assert found[2] == ["accepted", "accepted", "sending"]
+        assert statuses() == ["accepted"] * 3
+
     def test_what_was_not_written_gives_its_tokens_back(self, fill, sender, monkeypatch):
         returned = []
         monkeypatch.setattr(worker.Picker, "give_back", lambda _, intent: returned.append(intent))
@@ -249,6 +272,29 @@ class TestTrouble:
         bad.refresh_from_db()
         good.refresh_from_db()
         assert (bad.status, good.status) == ("unknown", "accepted")
+
+
+class TestASliceOfReplies:
+    def test_sends_answers_and_leaves_the_rest(self, slot, fill, sender):
+        waiting = fill(3)
+        lane = slot.route.numbers.get().number
+        reply = make_reply(make_person(), slot.campaign.brand, lane)
+        assert send_for(SECONDS, replies_only=True) == 1
+        reply.refresh_from_db()
+        assert reply.status == "accepted"
+        still = Message.objects.filter(pk__in=[message.pk for message in waiting])
+        assert {message.status for message in still} == {"planned"}
+
+    def test_ends_when_there_is_none(self, fill, sender, journals):
+        fill(3)
+        assert send_for(SECONDS, replies_only=True) == 0
+        assert journals.left == []
+
+    def test_leaves_suspects_to_others(self, fill, sender):
+        fill(1)
+        Due.objects.update(crashes=1)
+        assert send_for(SECONDS, replies_only=True) == 0
+        assert send_for(SECONDS) == 1
 
 
 class TestNeighbours:

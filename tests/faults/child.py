@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +24,10 @@ from django.db import connection
 
 import tests.faults.preload  # noqa: F401 - before anything that has models
 from brands import clock
-from delivery import shifting, worker
+from delivery import inbox, shifting, sql, worker
+
+MEGABYTES = b"SELECT repeat('x', 1000000) FROM generate_series(1, 64)"
+APPLY_EVERY = 0.1  # seconds
 
 
 class Trick(Protocol):
@@ -73,6 +77,31 @@ class Struck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StruckReading:
+    """SIGSTOP after the first call of `target`, in the middle of an answer of many megabytes.
+
+    The server fills every buffer and waits to write on, so its time-outs do not end it.
+    """
+
+    target: str
+
+    def play(self) -> None:
+        first = itertools.count(1)
+
+        def strike(*_: Any) -> None:
+            if next(first) == 1:
+                wire = connection.connection.pgconn
+                wire.send_query(MEGABYTES)
+                wire.flush()
+                os.kill(os.getpid(), signal.SIGSTOP)
+                while wire.get_result() is not None:  # what its driver reads when it goes on
+                    pass
+                sql.rows("SELECT 1")
+
+        wrap(self.target, "after", strike)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FullDisk:
     """No file of this process grows beyond so many bytes: the write that would is cut, or fails."""
 
@@ -109,6 +138,15 @@ def send(setup: Setup) -> None:
     for trick in setup.tricks:
         trick.play()
     worker.send_for(setup.seconds)
+
+
+def apply(setup: Setup) -> None:
+    """Apply reports as they come in, as the worker of reports does."""
+    begin(setup)
+    signal.signal(signal.SIGTERM, ask_to_end)
+    while not worker.stopping.is_asked:
+        inbox.apply_waiting()
+        time.sleep(APPLY_EVERY)
 
 
 def ask_to_end(*_: object) -> None:

@@ -42,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check",
             action="store_true",
-            help="wipe the sandbox, run once without the web, judge it, and exit 0 or 1",
+            help="wipe the sandbox, run once, judge it, and exit 0 or 1",
         )
         parser.add_argument("--leads", type=whole(100, 1_000_000), default=30_000, metavar="N")
         parser.add_argument(
