@@ -30,7 +30,8 @@ WHERE id = ANY(%s::bigint[]) AND held_at IS NULL
 
 REJOIN = """
 WITH latest AS (
-    SELECT coalesce(max(id), 0) AS id FROM compliance_optoutevent WHERE person_id = ANY(%s::bigint[])
+    SELECT coalesce(max(id), 0) AS id FROM compliance_optoutevent
+    WHERE person_id = ANY(%s::bigint[])
 ), agreed AS (
     INSERT INTO compliance_consentevent (person_id, brand_id, method, agreed_at, wording)
     VALUES (%s, %s, 'keyword', sendonce_now(), %s)

@@ -7,6 +7,7 @@ from django.db import IntegrityError
 
 from compliance import consent
 from compliance.models import ConsentEvent, OptOutEvent, Person, Rejoin
+from delivery import sql
 from tests.delivery.waiting import while_held
 from tests.factories import NOON, make_brand, make_person, set_clock
 
@@ -93,28 +94,35 @@ class TestOptingOut:
 
     @pytest.mark.django_db(transaction=True)
     def test_that_waited_for_another_has_the_higher_event_and_stands(self, person):
-        """The event's id is drawn under the lock, so the order of ids is that of the commits."""
+        """The event's id is drawn under the lock: whoever has it first, has the lower one."""
+
+        def lock():
+            sql.rows("SELECT 1 FROM compliance_person FOR NO KEY UPDATE")
 
         def opt_out():
             return consent.opt_out([person.pk], source="staff")
 
-        with while_held(opt_out, opt_out) as done:
-            assert done == []
-        assert done == [1]
+        with while_held(lock, opt_out):
+            assert events() == []
+            opt_out()
         person.refresh_from_db()
         assert person.opt_out_event_id == max(events())
         assert len(events()) == 2
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_the_same_people_in_two_orders_never_blocks_both(self, sandbox, at_once):
-        ids = [make_person().pk for _ in range(30)]
+    def test_waits_for_the_lowest_of_several_before_it_takes_any_other(self, sandbox):
+        """So that two of them can never wait for each other."""
+        ids = [make_person().pk for _ in range(10)]
+        lowest = Person.objects.filter(pk=ids[0])
+        lowest.update(carrier="moves the row behind the others")
 
-        def work(number):
-            for _ in range(20):
-                consent.opt_out(ids[:: 1 - 2 * number], source="import")
+        def opt_out():
+            return consent.opt_out(ids[::-1], source="import")
 
-        at_once(work)
-        assert len(events()) == 2 * 20 * 30
+        with while_held(lambda: list(lowest.select_for_update()), opt_out) as done:
+            free = Person.objects.select_for_update(skip_locked=True)
+            assert [one.pk for one in free.order_by("id")] == ids
+        assert done == [10]
 
 
 class TestHolding:

@@ -193,13 +193,18 @@ class TestTheBrand:
         assert OptOutEvent.objects.get().brand == brand
 
     def test_stays_the_same_when_a_stop_comes_again(self, person, journal):
-        """Another brand texted meanwhile."""
-        lane, first, later_ = make_number(), make_brand(), make_brand()
-        texted(person, lane, first, journal)
-        say(lane, person, "hello", provider_ref="SM-1")
-        texted(person, lane, later_, journal)
-        say(lane, person, "hello", provider_ref="SM-1")
-        assert self.brand() == first
+        """Another brand texted meanwhile, which has no such word and was not told."""
+        lane, told, other = make_number(), make_brand(), make_brand()
+        Keyword.objects.create(brand=told, word="nomad", label="stop")
+        texted(person, lane, told, journal)
+        say(lane, person, "nomad", provider_ref="SM-1")
+        for brand in (told, other):
+            consent.rejoin(person.pk, brand_id=brand.pk, wording="START")
+        texted(person, lane, other, journal)
+        say(lane, person, "nomad", provider_ref="SM-1")
+        assert self.brand() == told
+        assert is_out(person, told)
+        assert list(OptOutEvent.objects.values_list("brand", flat=True)) == [told.pk, told.pk]
 
 
 # Two of them are the savepoint of a test.
@@ -309,28 +314,17 @@ class TestOneTransaction:
         assert say(lane, person, "STOP", provider_ref="SM-1")
         assert is_out(person, lane.brand)
 
+    @for_real
     def test_changes_no_setting_of_the_connection(self, lane, person):
-        """It is pooled: whoever has it next must not wait longer or shorter for it."""
-        with for_one_transaction() as settings:
-            before = settings()
-            say(lane, person, "STOP")
+        """Whoever has the connection next must not wait longer or shorter for it."""
+        before = settings()
+        say(lane, person, "STOP")
         assert settings() == before
 
 
-class for_one_transaction:
-    """Settings that are local end with a transaction; here it is the test's own that ends."""
-
-    def __enter__(self):
-        sql.rows("SAVEPOINT settings")
-        return self._settings
-
-    def __exit__(self, *error):
-        sql.rows("ROLLBACK TO SAVEPOINT settings")
-
-    @staticmethod
-    def _settings():
-        names = ("lock_timeout", "statement_timeout", "application_name")
-        return [sql.one("SELECT current_setting(%s)", name)[0] for name in names]
+def settings():
+    limits = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    return [sql.one("SELECT current_setting(%s)", n)[0] for n in (*limits, "application_name")]
 
 
 class TestApplyingWhatWaits:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import chain, repeat
 
 import pytest
 from django.db import (
@@ -196,7 +197,8 @@ class TestWhatIsNotCommittedYet:
 
     def test_lets_the_applier_give_up_after_a_while(self, attempt, at_once, monkeypatch):
         def apply(_):
-            with pytest.raises(OperationalError):
+            sql.rows("SET statement_timeout = '5s'")
+            with pytest.raises(OperationalError, match="lock timeout"):
                 inbox.apply_waiting()
 
         monkeypatch.setattr(inbox, "HORIZON", inbox.HORIZON.replace("'2s'", "'50ms'"))
@@ -217,10 +219,14 @@ class TestWhatIsNotCommittedYet:
         assert status(attempt) == "delivered"
 
     def test_does_not_keep_others_from_appending(self, sent, at_once):
+        def append(_):
+            sql.rows("SET lock_timeout = '5s'")
+            arrive(other)
+
         one, other = sent(2)
         with transaction.atomic():
             arrive(one)
-            at_once(lambda _: arrive(other), threads=1)
+            at_once(append, threads=1)
         assert inbox.apply_waiting() == 2
 
 
@@ -367,14 +373,14 @@ class TestAReportThatCannotBeReadAgain:
 
 @pytest.fixture
 def breaks(monkeypatch):
-    """Applying the report with this provider's id fails from now on, by a fault of ours."""
+    """Applying the report with this provider's id fails: each time, or by these in turn."""
 
-    def breaks(provider_ref, error):
-        original = Standing.take
+    def breaks(provider_ref, error, *later):
+        original, errors = Standing.take, chain([error], later or repeat(error))
 
         def take(standing, report):
             if report.provider_ref == provider_ref:
-                raise error
+                raise next(errors)
             return original(standing, report)
 
         monkeypatch.setattr(Standing, "take", take)
@@ -413,6 +419,13 @@ class TestAReportThatCannotBeApplied:
         with pytest.raises(OperationalError):
             inbox.apply_waiting()
         assert [result(event) for event in events] == [None, None]
+
+    def test_is_none_either_when_it_goes_away_meanwhile(self, attempt, breaks):
+        event = arrive(attempt)
+        breaks(f"SM{attempt.pk}", KeyError(), OperationalError())
+        with pytest.raises(OperationalError):
+            inbox.apply_waiting()
+        assert result(event) is None
 
     def test_is_left_to_another_applier_that_came_between(self, attempt, breaks, monkeypatch):
         """It finds the lock taken when it goes on one by one."""

@@ -77,6 +77,17 @@ class Struck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slowed:
+    """Stays so many seconds longer in each call of `target`."""
+
+    target: str
+    seconds: float
+
+    def play(self) -> None:
+        wrap(self.target, "after", lambda *_: time.sleep(self.seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
 class StruckReading:
     """SIGSTOP after the first call of `target`, in the middle of an answer of many megabytes.
 

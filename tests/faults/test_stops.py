@@ -19,7 +19,7 @@ from delivery.models import Attempt, Due, Inbound, InboundReview, Message
 from delivery.states import Status
 from providers.models import SenderNumber
 from tests.factories import set_clock
-from tests.faults.child import Struck, StruckReading
+from tests.faults.child import Slowed, Struck, StruckReading
 from tests.faults.proxy import Fuse
 from tests.faults.web import a_text, serving
 from tests.faults.world import eventually
@@ -67,6 +67,7 @@ WAITING = """
 SELECT lane_id, count(*) FROM delivery_due WHERE queue <> 0 AND reason = '' GROUP BY lane_id
 """
 
+SLOW_TO_DECIDE = Slowed(target="delivery.facts:gather", seconds=0.05)  # so that more STOPs hit it
 INSIDE_THE_DECISION = Struck(target="delivery.facts:gather", at="after", signal=signal.SIGSTOP)
 READING_AN_ANSWER = StruckReading(target="delivery.facts:gather")
 HOLDS_THE_LOCK = """
@@ -162,7 +163,7 @@ class TestStopsRacedAgainstSends:
         world.fill(STOPS * 3 // 2, twice=0, rate=36)
         give_numbers_to(world.messages[0].brand)
         race = Race(world, STOPS)
-        workers = [world.start(), world.start()]
+        workers = [world.start(), world.start(SLOW_TO_DECIDE)]
         eventually(lambda: world.received() > 5)
         posted = web.post_all(race.stops(world), threads=POSTERS)
         again = web.post_all([a_repeat(done) for done in posted[::10]], threads=POSTERS)
@@ -195,6 +196,7 @@ class TestAWorkerThatStandsStill:
         give_numbers_to(world.messages[0].brand)
         worker = world.start(frozen)
         eventually(lambda: worker.is_stopped)
+        eventually(lambda: sql.rows(HOLDS_THE_LOCK))
         ((backend,),) = sql.rows(HOLDS_THE_LOCK)
         person = world.messages[7].person
         done = web.post(a_text(world, person.phone, "STOP"))

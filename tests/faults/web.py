@@ -129,6 +129,7 @@ class Web:
         self._is_up.clear()
         _, alive = psutil.wait_procs(family, PATIENCE)
         assert not alive
+        self.close()
 
     def start_again(self) -> None:
         assert self.children.tend() == ["web"]
@@ -179,9 +180,8 @@ class Web:
         return int(answer.status)
 
     def close(self) -> None:
-        for line in self._lines:
-            line.close()
-        self._lines.clear()
+        while self._lines:
+            self._lines.pop().close()
 
     def assert_the_ledger_is_clean(self) -> None:
         """By the oracle, from what the simulator received and what was posted here."""
