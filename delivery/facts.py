@@ -39,7 +39,10 @@ SELECT m.id, m.kind, m.slot_id, m.person_id, m.link_id, k.code,
        coalesce(greatest(p.opt_out_event_id, e.opt_out_event_id) > coalesce(r.after_event_id, -1),
                 false),
        p.held_at IS NOT NULL OR e.held_at IS NOT NULL, p.undeliverable_at IS NOT NULL,
-       EXISTS (SELECT 1 FROM delivery_inbound i WHERE i.person_id = p.id AND i.applied_at IS NULL),
+       EXISTS (SELECT 1 FROM delivery_inbound i WHERE i.applied_at IS NULL
+               AND i.person_id = ANY (ARRAY[p.id, l.email_person_id]))
+       OR EXISTS (SELECT 1 FROM leads_lead x JOIN delivery_inbound i ON i.person_id = x.person_id
+                  WHERE x.email_person_id = p.id AND i.applied_at IS NULL),
        l.places_id, l.consent_id IS NOT NULL, coalesce(l.status = 'active', true),
        l.first_name, l.last_name, l.city, l.state, l.zip_code, s.number_id, m.reply_kind
 FROM delivery_message m

@@ -6,7 +6,7 @@ While a text is stored and not applied its sender gets nothing. It knows no HTTP
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -94,7 +94,11 @@ UPDATE delivery_inbound SET applied_at = sendonce_now(), label = %s, brand_id = 
 
 WAITING = """
 SELECT id FROM delivery_inbound WHERE applied_at IS NULL AND received_at < sendonce_now() - %s
-ORDER BY id LIMIT 500
+ORDER BY random() LIMIT 100
+"""
+IS_WAITING = """
+SELECT EXISTS (SELECT 1 FROM delivery_inbound
+               WHERE applied_at IS NULL AND received_at < sendonce_now() - %s)
 """
 
 
@@ -201,7 +205,8 @@ def _act(arrived: Arrived, label: Label, everyone: list[int]) -> bool:
 
 
 def _opt_out(arrived: Arrived, everyone: list[int]) -> None:
-    if any(lifted for (lifted,) in sql.rows(LIFTED, everyone)):
+    is_new = arrived.applied_at is None  # each STOP counts for the JOIN that may follow it
+    if is_new or any(lifted for (lifted,) in sql.rows(LIFTED, everyone)):
         consent.opt_out(everyone, source="inbound", brand_id=arrived.brand_id)
 
 
@@ -253,10 +258,19 @@ def _answer(arrived: Arrived, label: Label) -> bool:
     )
 
 
-def apply_waiting() -> int:
-    """Apply texts that were stored and could not be applied at once; returns how many."""
+def is_waiting() -> bool:
+    return bool(sql.one(IS_WAITING, SWEEP_AFTER)[0])
+
+
+def apply_waiting(goes_on: Callable[[], bool] = lambda: True) -> int:
+    """Apply texts that were stored and could not be applied at once; returns how many.
+
+    In no order, so that none that always fails keeps the others.
+    """
     applied = 0
     for (inbound_id,) in sql.rows(WAITING, SWEEP_AFTER):
+        if not goes_on():
+            break
         try:
             apply(inbound_id)
             applied += 1

@@ -8,7 +8,7 @@ all is there. It decides no status.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from brands import clock
 from delivery import outcomes, revival, sql, tallies
 from delivery.reports import Reported
 from delivery.tallies import What
+from delivery.transactions import begin
 from providers.base import Callback, DeliveryReport
 from providers.registry import adapter
 
@@ -29,7 +30,6 @@ APPLIER = 0x41504C59  # ... of the one process that applies
 CHUNK = 1000
 UNMATCHED_WAITS = timedelta(minutes=10)
 TWICE_TAKEN = "taken_twice"
-BROKEN = "broken"
 
 APPEND = """
 SELECT pg_advisory_xact_lock_shared(%s);
@@ -43,7 +43,16 @@ SELECT pg_advisory_xact_lock(%s);
 SELECT coalesce(max(id), 0) FROM delivery_webhookevent
 """
 
-BEGIN = "SELECT pg_try_advisory_xact_lock(%s), sendonce_now()"
+IS_ALONE = "SELECT pg_try_advisory_xact_lock(%s)"
+
+# An applier that is frozen while it reads an answer escapes the server's time-outs.
+END_FROZEN = """
+SELECT count(*) FILTER (WHERE pg_terminate_backend(l.pid))
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = %s
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.pid <> pg_backend_pid() AND a.xact_start < clock_timestamp() - interval '30 seconds'
+"""
 
 EVENTS = """
 SELECT e.id, e.account_id, a.kind, e.raw, e.received_at
@@ -84,6 +93,14 @@ class Run:
     doubted: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is left to do for a chunk: attempts to revive with their events, and what to count."""
+
+    taken: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    rare: Sequence[tuple[What, int]] = ()
+
+
 def append(account_id: int, report: DeliveryReport, callback: Callback) -> None:
     """Commit a report as it came; a repeat leaves the first one as it is. Raises DatabaseError."""
     raw = sql.json(to_raw(callback))
@@ -118,13 +135,13 @@ def is_waiting() -> bool:
     return bool(sql.one(IS_WAITING)[0])
 
 
-def apply_waiting() -> int:
+def apply_waiting(goes_on: Callable[[], bool] = lambda: True) -> int:
     """Apply what is in the inbox; returns how many reports were settled.
 
     One process at a time; another one comes back at once with 0.
     """
     run = Run(horizon=_horizon())
-    while _apply_chunk(run):
+    while goes_on() and _apply_chunk(run):
         pass
     return run.settled
 
@@ -166,22 +183,40 @@ def _apply_one(run: Run) -> bool:
         if run.after == before:
             raise
         logger.exception("a report cannot be applied", extra={"event_id": run.after})
-        run.settled += sql.count(SETTLE, clock.now(), [run.after], [BROKEN])
+        run.settled += sql.count(SETTLE, clock.now(), [run.after], [What.BROKEN.value])
+        tallies.count(What.BROKEN, None)
         return True
 
 
 def _apply_next(run: Run, most: int) -> bool:
     """Apply so many reports; False when there are no more, or somebody else is at it."""
-    taken: Mapping[int, Sequence[int]] = {}
+    settled = Settled()
     with transaction.atomic():
-        is_alone, now = sql.one(BEGIN, APPLIER)
+        now = begin()
+        is_alone = sql.one(IS_ALONE, APPLIER)[0]
         events = _read(run, most) if is_alone else []
         if events:
-            taken = _settle(events, run, now)
-    for attempt_id, event_ids in taken.items():
-        if not revival.revive(attempt_id):
-            sql.count(SETTLE, now, list(event_ids), [TWICE_TAKEN] * len(event_ids))
+            settled = _settle(events, run, now)
+    if not is_alone and (ended := sql.one(END_FROZEN, APPLIER)[0]):
+        logger.error("terminated an applier of reports that stood still", extra={"backends": ended})
+    for attempt_id, event_ids in settled.taken.items():
+        _revive(attempt_id, event_ids, now)
+    for what, account_id in settled.rare:
+        tallies.count(what, account_id)
     return bool(events)
+
+
+def _revive(attempt_id: int, event_ids: Sequence[int], now: datetime) -> None:
+    """What the reports say is kept on the attempt already; a failure is tried again next time."""
+    try:
+        revived = revival.revive(attempt_id)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("a message could not be revived", extra={"attempt_id": attempt_id})
+        return
+    if not revived:
+        sql.count(SETTLE, now, list(event_ids), [TWICE_TAKEN] * len(event_ids))
 
 
 def _read(run: Run, most: int) -> list[Event]:
@@ -201,7 +236,7 @@ def _report(kind: str, raw: Mapping[str, Any]) -> DeliveryReport | None:
     return event if isinstance(event, DeliveryReport) else None
 
 
-def _settle(events: Sequence[Event], run: Run, now: datetime) -> dict[int, list[int]]:
+def _settle(events: Sequence[Event], run: Run, now: datetime) -> Settled:
     """Apply the events that have an attempt, end those without one that waited long enough."""
     passed_over = run.unmatched | run.doubted
     reports = [
@@ -224,14 +259,7 @@ def _settle(events: Sequence[Event], run: Run, now: datetime) -> dict[int, list[
             results[event.id] = What.ORPHAN.value
     if results:
         sql.count(SETTLE, now, list(results), list(results.values()))
-    _tally(events, results)
     run.settled += len(results)
-    return dict(applied.taken_after_all)
-
-
-def _tally(events: Sequence[Event], results: Mapping[int, str]) -> None:
-    """Count what should be rare."""
-    for event in events:
-        result = results.get(event.id, "")
-        if result in What.values:
-            tallies.count(What(result), event.account_id)
+    words = [(results.get(event.id, ""), event.account_id) for event in events]
+    rare = [(What(word), account_id) for word, account_id in words if word in What.values]
+    return Settled(taken=applied.taken_after_all, rare=rare)

@@ -239,7 +239,10 @@ class WebhookEvent(models.Model):
 
 
 class WebhookNonce(models.Model):
-    """A nonce of a callback whose signature does not cover its body, and the body it came with."""
+    """A nonce of a callback whose signature does not cover its body, and the body it came with.
+
+    Kept for good: nothing in such a signature says how old it is.
+    """
 
     account = parent(ProviderAccount)
     nonce = models.CharField(max_length=100)
@@ -248,7 +251,6 @@ class WebhookNonce(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(name="a_nonce_once", fields=["account", "nonce"])]
-        indexes = [models.Index(name="nonces_by_age", fields=["at"])]
 
 
 class WebhookTally(models.Model):

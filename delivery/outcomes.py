@@ -7,19 +7,20 @@ reports in `apply_reports`. Both lock persons, then attempts, messages and count
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from django.db import InternalError, OperationalError, connection, transaction
+from django.db import transaction
 
 from compliance import consent
-from delivery import faults, people, retries, sql
+from delivery import faults, people, retries, revival, sql
 from delivery.allowances import cap_keys
 from delivery.models import Outcome as Stored
 from delivery.reports import LONGEST_REF, Reported, Standing, is_undeliverable
 from delivery.retries import Undone
 from delivery.states import MOVES, Kind, Status
+from delivery.transactions import begin, retried
 from providers.base import (
     Accepted,
     NotSent,
@@ -28,21 +29,13 @@ from providers.base import (
     Unknown,
 )
 
-RETRIES = 5
-
-
-TIMEOUTS = """
-SELECT set_config('lock_timeout', '2s', true), set_config('statement_timeout', '5s', true),
-       set_config('idle_in_transaction_session_timeout', '5s', true), sendonce_now()
-"""
-
 ATTEMPTS = """
 UPDATE delivery_attempt a SET outcome = v.outcome, is_not_sent = v.outcome = 'not_sent',
-       provider_refs = CASE v.provider_ref
-           WHEN '' THEN a.provider_refs ELSE ARRAY[v.provider_ref] END,
+       provider_refs = CASE v.provider_refs
+           WHEN '' THEN a.provider_refs ELSE string_to_array(v.provider_refs, ' ') END,
        error_class = v.error_class, code = v.code, fault = v.fault, answered_at = %s
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-     AS v (id, outcome, provider_ref, error_class, code, fault)
+     AS v (id, outcome, provider_refs, error_class, code, fault)
 WHERE a.id = v.id
   AND (a.outcome = '' OR (a.outcome = 'unknown' AND v.outcome = 'accepted'))
 RETURNING a.id
@@ -147,8 +140,10 @@ class Settled:
         return isinstance(self.outcome, Rejected) and is_undeliverable(self.outcome)
 
     @property
-    def provider_ref(self) -> str:
-        return self.outcome.provider_ref if isinstance(self.outcome, Accepted) else ""
+    def provider_refs(self) -> tuple[str, ...]:
+        """Their id, and those of further parts."""
+        found = self.outcome
+        return (found.provider_ref, *found.part_refs) if isinstance(found, Accepted) else ()
 
 
 _STORED: dict[type[Outcome], Stored] = {
@@ -171,26 +166,20 @@ def record(settled: Sequence[Settled]) -> int:
 
 def _storable(item: Settled) -> Settled:
     """An id that cannot be stored is an answer that cannot be read: it must not stop the others."""
-    if len(item.provider_ref) <= LONGEST_REF and item.provider_ref.isprintable():
+    if all(map(_is_storable, item.provider_refs)):
         return item
     return replace(item, outcome=Unknown("provider_ref_unreadable"))
 
 
-def retried(work: Callable[[], int]) -> int:
-    """Run a whole transaction again when the database broke it off."""
-    for again in range(RETRIES):
-        try:
-            return work()
-        except (OperationalError, InternalError):  # also a transaction the server has ended
-            if again == RETRIES - 1 or connection.in_atomic_block:
-                raise
-            connection.close_if_unusable_or_obsolete()
-    raise AssertionError("not reached")
+def _is_storable(provider_ref: str) -> bool:
+    return (
+        len(provider_ref) <= LONGEST_REF and provider_ref.isprintable() and " " not in provider_ref
+    )
 
 
 def _record(settled: Sequence[Settled]) -> int:
     with transaction.atomic():
-        now = _begin()
+        now = begin()
         undone = [item for item in settled if item.stored in (Stored.NOT_SENT, Stored.REJECTED)]
         if undone:
             _lock_persons(undone)
@@ -210,19 +199,13 @@ def _lock_persons(undone: Sequence[Settled]) -> None:
     )
 
 
-def _begin() -> datetime:
-    *_, now = sql.one(TIMEOUTS)
-    assert isinstance(now, datetime)  # noqa: S101 - narrows the driver's Any
-    return now
-
-
 def _store_attempts(settled: Sequence[Settled], now: datetime) -> list[sql.Row]:
     return sql.rows(
         ATTEMPTS,
         now,
         [item.attempt_id for item in settled],
         [item.stored.value for item in settled],
-        [item.provider_ref for item in settled],
+        [" ".join(item.provider_refs) for item in settled],
         [item.error_class for item in settled],
         [item.code for item in settled],
         [item.fault for item in settled],
@@ -246,7 +229,12 @@ def _undo(undone: Sequence[Settled], now: datetime) -> None:
     sql.rows(FORGET_SENDS, message_ids, message_ids)
     rows = retries.undone(message_ids, [item.attempt_id for item in undone])
     faults.pause([item.attempt_id for item in undone if item.fault], now)
-    again = {item.message_id: item.outcome for item in undone if isinstance(item.outcome, NotSent)}
+    taken = {row.message_id: row.taken_id for row in rows if row.taken_id is not None}
+    again = {
+        item.message_id: item.outcome
+        for item in undone
+        if isinstance(item.outcome, NotSent) and item.message_id not in taken
+    }
     unreachable = {message_id for message_id, found in again.items() if found.unreachable}
     faults.rest({row.account_id for row in rows if row.message_id in unreachable}, now)
     _believe(
@@ -256,6 +244,8 @@ def _undo(undone: Sequence[Settled], now: datetime) -> None:
     )
     retries.go_round([row for row in rows if row.message_id in again], again, now=now)
     _give_back(rows)
+    for attempt_id in taken.values():  # an earlier attempt was taken after all, a report said
+        revival.restore(attempt_id)
 
 
 def _give_back(rows: Sequence[Undone]) -> None:
@@ -293,7 +283,7 @@ class Applied:
 
 def apply_reports(reports: Sequence[Reported]) -> Applied:
     """Apply reports in the order they are given, which is the inbox's. Part of a transaction."""
-    now, applied = _begin(), Applied()
+    now, applied = begin(), Applied()
     refs = sorted({item.report.ref for item in reports})
     _lock_persons_of_reports(reports)
     standing = _standing(refs)
@@ -307,12 +297,13 @@ def apply_reports(reports: Sequence[Reported]) -> Applied:
             applied.results[item.event_id] = "mismatch"
             continue
         if one.is_not_sent:
+            one.note(item.report)
             applied.taken_after_all[one.attempt_id].append(item.event_id)
-            continue
-        applied.results[item.event_id] = one.take(item.report)
+        else:
+            applied.results[item.event_id] = one.take(item.report)
         if item.report.opted_out:
             said.append(one.message_id)
-        if is_undeliverable(item.report):
+        if is_undeliverable(item.report) and applied.results.get(item.event_id) != "no_news":
             undeliverable.append(one.message_id)
     _write_reported([one for one in standing.values() if one.is_news], now)
     _believe(opted_out=said, undeliverable=undeliverable, note="reported by the provider")

@@ -67,7 +67,8 @@ SELECT coalesce((SELECT max(id) FROM delivery_attempt), 0),
 """
 
 ALONE = """
-SELECT d.message_id, d.lane_id, d.queue, d.segments, n.account_id, d.brand_id,
+SELECT DISTINCT ON (d.lane_id, d.brand_id)
+       d.message_id, d.lane_id, d.queue, d.segments, n.account_id, d.brand_id,
        n.segments_per_second, a.segments_per_second, b.segments_per_second
 FROM delivery_due d
 JOIN providers_sendernumber n ON n.id = d.lane_id
@@ -79,7 +80,8 @@ WHERE d.crashes > 0 AND d.not_before <= sendonce_now() AND d.expires_at > sendon
   AND i.stopped_at IS NULL AND (b.paused_at IS NULL OR d.queue = 0)
   AND c.paused_at IS NULL AND n.paused_at IS NULL AND n.retired_at IS NULL
   AND a.paused_at IS NULL AND a.retired_at IS NULL
-ORDER BY d.not_before LIMIT 1
+  AND coalesce(n.rests_until <= sendonce_now(), true)
+ORDER BY d.lane_id, d.brand_id, d.not_before
 """
 
 
@@ -180,22 +182,32 @@ class Picker:
     def grant_alone(self) -> int | None:
         """A row that was in the hands of a worker that died, with its tokens taken."""
         found = sql.rows(ALONE) if self._takes_suspects else []
-        if not found:
-            return None
-        ((message_id, lane, queue, segments, account, brand, *rates),) = found
-        want = Want(
-            queue=queue, lane_id=lane, account_id=account, brand_id=brand, rows=1,
-            segments_each=segments, is_reply=queue == REPLIES,
-        )  # fmt: skip
+        self._random.shuffle(found)
+        for message_id, lane, queue, segments, account, brand, *rates in found:
+            want = Want(
+                queue=queue, lane_id=lane, account_id=account, brand_id=brand, rows=1,
+                segments_each=segments, is_reply=queue == REPLIES,
+            )  # fmt: skip
+            if self._may_ask_for(want) and self._is_granted(want, rates):
+                return int(message_id)
+        return None
+
+    def _may_ask_for(self, want: Want) -> bool:
+        now = time.monotonic()
+        if self._waits.get(_tokens_of(want), 0.0) > now:
+            return False
+        return self._breaker.room(want.account_id, 1, now=now) > 0
+
+    def _is_granted(self, want: Want, rates: Sequence[Any]) -> bool:
         self._limits = Limits(
-            lanes={**self._limits.lanes, lane: rates[0]},
-            accounts={**self._limits.accounts, account: rates[1]},
-            brands={**self._limits.brands, brand: rates[2]},
+            lanes={**self._limits.lanes, want.lane_id: rates[0]},
+            accounts={**self._limits.accounts, want.account_id: rates[1]},
+            brands={**self._limits.brands, want.brand_id: rates[2]},
         )
         if not self._ask([want]).rows[0]:
-            return None
+            return False
         self._take(want, 1)
-        return int(message_id)
+        return True
 
     def spent(self, used: Iterable[tuple[int, int, int]]) -> None:
         """Settle the last grants: (queue, lane, segments) of each intent; the rest goes back."""

@@ -60,10 +60,12 @@ def send_batch(room: int, *, picker: Picker, sender: Sender, journal: Journal) -
     the batch in hand has left then.
     """
     claimed = 0
-    while claimed < ALONE_A_TURN and (alone := picker.grant_alone()) is not None:
+    for _ in range(ALONE_A_TURN):
+        if (alone := picker.grant_alone()) is None:
+            break
         batch = take(partial(_claim_alone, alone), journal)
         _hand_over(batch, picker, sender, journal)
-        claimed += 1
+        claimed += batch.claimed
     if grants := picker.grants(room):
         batch = take(partial(_claim_granted, grants), journal)
         _hand_over(batch, picker, sender, journal)

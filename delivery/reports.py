@@ -81,13 +81,21 @@ class Standing:
 
     def take(self, report: DeliveryReport) -> str:
         """Let one report move the message, if it may; returns what became of it."""
+        path = moves(self.status, report.status)
+        if not path and self.status != Status.REJECTED:
+            self._know_by(report)
+            return "no_news"
+        self.status = path[-1] if path else self.status
+        self.note(report)
+        return "applied" if path else "was_rejected"
+
+    def note(self, report: DeliveryReport) -> None:
+        """Keep what it says on the attempt: from now on it is known that it was taken."""
+        self._know_by(report)
+        self.report_status, self.report_code = report.status.value, report.code[:60]
+        self.is_news = True
+
+    def _know_by(self, report: DeliveryReport) -> None:
         if not self.provider_refs:
             self.provider_refs = [report.provider_ref]
             self.new_ref, self.is_news = report.provider_ref, True
-        path = moves(self.status, report.status)
-        if not path and self.status != Status.REJECTED:
-            return "no_news"
-        self.status = path[-1] if path else self.status
-        self.report_status, self.report_code = report.status.value, report.code[:60]
-        self.is_news = True
-        return "applied" if path else "was_rejected"

@@ -28,7 +28,9 @@ ROWS = """
 SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.expires_at, coalesce(c.priority, 100),
        coalesce(s.route_id, r.id), a.account_id, a.number_id, a.segments, a.brand_day,
        (SELECT count(*) FROM delivery_attempt t WHERE t.message_id = m.id AND t.is_not_sent
-        AND t.error_class <> 'throttled' AND t.code <> ALL(%s::text[]))
+        AND t.error_class <> 'throttled' AND t.code <> ALL(%s::text[])),
+       (SELECT min(t.id) FROM delivery_attempt t WHERE t.message_id = m.id AND t.is_not_sent
+        AND t.report_status <> '')
 FROM delivery_message m
 JOIN delivery_attempt a ON a.message_id = m.id AND a.id = ANY(%s::bigint[])
 LEFT JOIN campaigns_campaign c ON c.id = m.campaign_id
@@ -54,6 +56,7 @@ class Undone(NamedTuple):
     segments: int
     brand_day: date
     tries: int
+    taken_id: int | None  # an attempt before this one that a report showed to be taken
 
 
 def undone(message_ids: Sequence[int], attempt_ids: Sequence[int]) -> list[Undone]:

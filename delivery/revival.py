@@ -15,9 +15,9 @@ from django.db import transaction
 from delivery import people, sql
 from delivery.allowances import cap_keys
 from delivery.intents import COUNTERS
-from delivery.outcomes import TIMEOUTS, retried
 from delivery.states import Kind
 from delivery.steps import hash_of_words
+from delivery.transactions import begin, retried
 
 logger = logging.getLogger(__name__)
 
@@ -85,18 +85,23 @@ def revive(attempt_id: int) -> bool:
 
 def _revive(attempt_id: int) -> int:
     with transaction.atomic():
-        sql.rows(TIMEOUTS)
+        begin()
         sql.rows(LOCK_DUE, attempt_id)
         people.lock(people.of_messages([sql.one(MESSAGE, attempt_id)[0]]))
-        found = Doubted(*sql.one(THOUGHT_NOT_SENT, attempt_id))
-        if found.is_revived or found.is_sent_again:
-            return int(found.is_revived)
-        sql.count(TAKEN, attempt_id)
-        sql.count(ACCEPT, found.message_id)
-        sql.count(FORGET_DUE, found.message_id)
-        if found.kind != Kind.REPLY:
-            _count(found)
-    return 1
+        return int(restore(attempt_id))
+
+
+def restore(attempt_id: int) -> bool:
+    """The same where the locks are held already: the queue row's, if any, and the person's."""
+    found = Doubted(*sql.one(THOUGHT_NOT_SENT, attempt_id))
+    if found.is_revived or found.is_sent_again:
+        return found.is_revived
+    sql.count(TAKEN, attempt_id)
+    sql.count(ACCEPT, found.message_id)
+    sql.count(FORGET_DUE, found.message_id)
+    if found.kind != Kind.REPLY:
+        _count(found)
+    return True
 
 
 def _count(found: Doubted) -> None:

@@ -56,17 +56,28 @@ WITH RECURSIVE resting AS MATERIALIZED (
         WHERE crashes = 0 AND (queue, lane_id) > (p.queue, p.lane_id)
         ORDER BY queue, lane_id LIMIT 1) d
 )
-SELECT DISTINCT p.lane_id, s.route_id
+SELECT DISTINCT p.queue, p.lane_id, s.route_id
 FROM pairs p JOIN resting r ON r.id = p.lane_id
 JOIN campaigns_slot s ON s.campaign_id = p.queue AND s.state <> 'draft'
+UNION
+SELECT p.queue, p.lane_id, o.id
+FROM pairs p JOIN resting r ON r.id = p.lane_id
+CROSS JOIN LATERAL (SELECT DISTINCT brand_id FROM delivery_due d
+                    WHERE d.queue = p.queue AND d.lane_id = p.lane_id AND d.crashes = 0) b
+JOIN providers_route o ON o.brand_id = b.brand_id AND o.is_default AND o.channel = 'sms'
+                      AND o.retired_at IS NULL
+WHERE p.queue <= 0
 """
 
+# A campaign's rows go by the route of their slot, answers and single messages by their brand's.
 ROWS_TO_MOVE = """
 SELECT d.message_id FROM delivery_due d
 JOIN delivery_message m ON m.id = d.message_id
-JOIN campaigns_slot s ON s.id = m.slot_id
-WHERE d.lane_id = %s AND s.route_id = %s AND d.expires_at > %s
-ORDER BY d.not_before LIMIT %s FOR UPDATE OF d SKIP LOCKED
+JOIN providers_route r ON r.id = %s
+LEFT JOIN campaigns_slot s ON s.id = m.slot_id
+WHERE d.queue = %s AND d.lane_id = %s AND d.crashes = 0 AND d.expires_at > %s
+  AND (s.route_id = r.id OR s.id IS NULL AND d.brand_id = r.brand_id)
+ORDER BY d.not_before, d.message_id LIMIT %s FOR UPDATE OF d SKIP LOCKED
 """
 
 # What waited for its number alone need wait no longer; the rest keeps its time and its reason.
@@ -78,6 +89,7 @@ UPDATE delivery_due d SET lane_id = v.lane_id,
 FROM unnest(%s::bigint[], %s::bigint[]) AS v (message_id, lane_id)
 WHERE d.message_id = v.message_id
 """
+AHEAD = 2.0  # seconds of the others' sending that are moved in a call
 OF_THE_LANE = [
     Reason.LANE_PAUSED.value,
     Reason.ACCOUNT_FAULT.value,
@@ -153,24 +165,28 @@ def choose_again(
 
 
 def move_resting() -> int:
-    """Move rows of resting lanes, at most what the others can send in the next minute."""
+    """Move rows of resting lanes; called each second, a little more than the others can send."""
     now = clock.now()
     waiting = sql.rows(RESTING, now)
-    routes = lanes_of({route_id for _, route_id in waiting}, now=now)
-    return sum(_move(lane_id, route_id, routes[route_id], now) for lane_id, route_id in waiting)
+    routes = lanes_of({route_id for *_, route_id in waiting}, now=now)
+    return sum(
+        _move(queue, lane_id, route_id, routes[route_id], now)
+        for queue, lane_id, route_id in waiting
+    )
 
 
-def _move(lane_id: int, route_id: int, lanes: Sequence[Lane], now: datetime) -> int:
+def _move(queue: int, lane_id: int, route_id: int, lanes: Sequence[Lane], now: datetime) -> int:
     others = [lane for lane in candidates(lanes, {lane_id}) if lane.is_usable and lane.weight]
     if not others:
         return 0
-    most = int(sum(lane.segments_per_second for lane in others) * 60)
+    most = int(sum(lane.segments_per_second for lane in others) * AHEAD)
     with transaction.atomic():
-        rows = sql.rows(ROWS_TO_MOVE, lane_id, route_id, now, max(most, 1))
+        rows = sql.rows(ROWS_TO_MOVE, route_id, queue, lane_id, now, max(most, 1))
         to = _spread([message_id for (message_id,) in rows], lanes, lane_id)
         if to:
             sql.count(MOVE, OF_THE_LANE, now, OF_THE_LANE, list(to), list(to.values()))
-    logger.info("rows moved off a resting lane", extra={"lane_id": lane_id, "rows": len(to)})
+    if to:
+        logger.info("rows moved off a resting lane", extra={"lane_id": lane_id, "rows": len(to)})
     return len(to)
 
 

@@ -9,9 +9,11 @@ from collections.abc import Callable
 import django_rq
 from django.conf import settings
 from redis.exceptions import RedisError
+from rq import Queue
 
 from delivery import inbound, inbox, planning, routing, settling, upkeep, worker
 from delivery.worker import stopping
+from providers import rates
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +32,16 @@ def reply_slice() -> int:
 
 
 def apply_reports() -> int:
-    """Apply delivery reports for a slice of time, or until none is left."""
-    until, applied = time.monotonic() + settings.SEND_SLICE_SECONDS, 0
-    while time.monotonic() < until and not stopping.is_asked:
-        found = inbox.apply_waiting()
+    """Apply what came in, texts that had to wait first, for a slice of time at most."""
+    until = time.monotonic() + settings.SEND_SLICE_SECONDS
+
+    def goes_on() -> bool:
+        return time.monotonic() < until and not stopping.is_asked
+
+    inbound.apply_waiting(goes_on)
+    applied = 0
+    while goes_on() and (found := inbox.apply_waiting(goes_on)):
         applied += found
-        if not found:
-            break
     return applied
 
 
@@ -44,7 +49,9 @@ def dispatch() -> int:
     """Keep a number of slices queued while anything is due; a job carries no ids."""
     asked = _keep_queued("send", send_slice, settings.SEND_JOBS_QUEUED, upkeep.anything_due())
     asked += _keep_queued("replies", reply_slice, 1, upkeep.is_reply_due())
-    return asked + _keep_queued("reports", apply_reports, 1, inbox.is_waiting())
+    return asked + _keep_queued(
+        "reports", apply_reports, 1, inbox.is_waiting() or inbound.is_waiting()
+    )
 
 
 def _keep_queued(name: str, job: Callable[[], int], many: int, is_wanted: bool) -> int:
@@ -56,9 +63,11 @@ def _keep_queued(name: str, job: Callable[[], int], many: int, is_wanted: bool) 
 
 
 def call_replies() -> None:
-    """Wake the worker of replies; without Redis the dispatcher's next round does."""
+    """Wake the worker of replies; when Redis does not answer, the dispatcher's next round does."""
     try:
-        _keep_queued("replies", reply_slice, 1, True)
+        queue = Queue("replies", connection=rates.connect(settings.REDIS_URL))
+        if queue.count == 0:
+            queue.enqueue(reply_slice, result_ttl=0, job_timeout=-1)
     except RedisError:
         logger.warning("the worker of replies was not called")
 
@@ -73,7 +82,7 @@ def fail_over() -> int:
 
 
 def tidy() -> None:
-    """Expired rows, texts not applied yet, dead workers' journals, lost intents, old nonces.
+    """Expired rows, dead workers' journals, lost intents.
 
     Each part runs whatever became of the others; raises TidyFailed when one did not get through.
     """
@@ -93,8 +102,6 @@ def _got_through(part: Callable[[], object]) -> bool:
 
 TIDYING: tuple[Callable[[], object], ...] = (
     upkeep.sweep_expired,
-    inbound.apply_waiting,
-    upkeep.forget_nonces,
     settling.park_killers,
     worker.settle_neighbours,
     settling.reconcile,

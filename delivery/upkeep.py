@@ -5,7 +5,7 @@ Everything here is idempotent and may run anywhere, any number of times at once.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from brands import clock
 from delivery import sql
@@ -60,12 +60,6 @@ SELECT EXISTS (SELECT 1 FROM delivery_due
                WHERE queue = %s AND crashes = 0 AND not_before <= %s AND expires_at > %s)
 """
 
-FORGET_NONCES = """
-DELETE FROM delivery_webhooknonce WHERE id IN (
-    SELECT id FROM delivery_webhooknonce WHERE at < %s ORDER BY at LIMIT %s)
-"""
-NONCES_LIVE = timedelta(days=7)
-
 
 def sweep_expired() -> int:
     """End expired rows, in chunks, with what held them or keeps their lane out now."""
@@ -101,13 +95,3 @@ def anything_due() -> bool:
 def is_reply_due() -> bool:
     now = clock.now()
     return bool(sql.one(IS_REPLY_DUE, REPLIES, now, now)[0])
-
-
-def forget_nonces() -> int:
-    """Nonces older than a week, in chunks: no provider repeats a callback for so long."""
-    before, forgotten = clock.now() - NONCES_LIVE, 0
-    while True:
-        rows = sql.count(FORGET_NONCES, before, CHUNK)
-        forgotten += rows
-        if rows < CHUNK:
-            return forgotten

@@ -156,7 +156,10 @@ def _body(request: HttpRequest) -> bytes | None:
 
 
 def _callback(request: HttpRequest, body: bytes) -> Callback:
-    """The request in common form, under the address that providers know. Raises Unreadable."""
+    """The request in common form, under the address that providers know. Raises Unreadable.
+
+    What is not UTF-8 is replaced: a STOP beside a broken letter is a STOP.
+    """
     query = request.META.get("QUERY_STRING", "")
     url = f"{settings.PUBLIC_BASE_URL}{request.path}"
     try:
@@ -165,7 +168,7 @@ def _callback(request: HttpRequest, body: bytes) -> Callback:
             url=f"{url}?{query}" if query else url,
             headers=dict(request.headers),
             query=_pairs(query),
-            form=_pairs(body.decode()) if request.content_type == FORM else {},
+            form=_pairs(body.decode(errors="replace")) if request.content_type == FORM else {},
             body=body,
         )
     except ValueError as error:
@@ -173,7 +176,7 @@ def _callback(request: HttpRequest, body: bytes) -> Callback:
 
 
 def _pairs(text: str) -> Mapping[str, str]:
-    return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=500))
+    return dict(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=500))
 
 
 def _is_replayed(line: Line, callback: Callback) -> bool:
@@ -181,11 +184,17 @@ def _is_replayed(line: Line, callback: Callback) -> bool:
     nonce = line.adapter.replay_key(callback)
     if not nonce:
         return False
-    digest = hashlib.sha256(callback.url.encode() + b"\n" + callback.body).hexdigest()
+    digest = hashlib.sha256(_content(callback)).hexdigest()
     wanted = (line.account_id, nonce[:100])
     found = sql.rows(NONCE, *wanted, digest, *wanted)
     found = found or sql.rows(NONCE, *wanted, digest, *wanted)  # it came at the same moment
     return bool(found[0][0] != digest)
+
+
+def _content(callback: Callback) -> bytes:
+    """What a callback says, in whatever order its fields came."""
+    fields = [sorted(callback.query.items()), sorted(callback.form.items())]
+    return repr(fields).encode() + (b"" if callback.form else callback.body)
 
 
 def _turned_away(what: What, account_id: int | None, status: int) -> HttpResponse:

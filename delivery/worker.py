@@ -12,7 +12,16 @@ from pathlib import Path
 from types import FrameType
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    close_old_connections,
+    connection,
+)
+from rq import Queue
+from rq.job import Job
 from rq.worker import SimpleWorker
 
 from brands.models import Installation
@@ -56,7 +65,15 @@ stopping = Stopping()
 
 
 class Worker(SimpleWorker):
-    """RQ's worker without a fork; a warm shutdown also ends the slice in hand."""
+    """RQ's worker without a fork; a warm shutdown also ends the slice in hand.
+
+    Before each job it looks whether the database still answers: a server that was restarted, or
+    that ended our connection, must not leave a process behind that fails for ever.
+    """
+
+    def perform_job(self, job: Job, queue: Queue) -> bool:
+        close_old_connections()
+        return bool(super().perform_job(job, queue))
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         stopping.is_asked = True

@@ -31,7 +31,7 @@ def set_clock(moment: datetime) -> None:
     """Move the sandbox's clock to this moment, or less than a second after it."""
     real = datetime.now(UTC)
     before = ClockShift.objects.order_by("-id").values_list("total_seconds", flat=True).first()
-    total = ceil((moment - real).total_seconds())
+    total = max(ceil((moment - real).total_seconds()), before or 0)
     ClockShift.objects.create(seconds=total - (before or 0), total_seconds=total, real_at=real)
 
 

@@ -25,6 +25,7 @@ from tests.factories import (
     NOON,
     fill_queue,
     make_account,
+    make_brand,
     make_due,
     make_lead,
     make_number,
@@ -183,11 +184,13 @@ class TestWhatWaits:
         waiting(UNREACHABLE)
         assert (move_resting(), lanes_of_what_waits()) == (0, {first.pk})
 
-    def test_that_is_a_reply_keeps_its_number(self, slot, first, second):
+    def test_that_is_a_reply_leaves_by_another_number_of_its_brand(self, slot, first, second):
         reply = walking.make_reply(make_person(), slot.campaign.brand, first)
+        foreign = walking.make_reply(make_person(), make_brand(), first)
         SenderNumber.objects.filter(pk=first.pk).update(paused_at=NOON)
-        assert move_resting() == 0
-        assert Due.objects.get(message=reply).lane == first
+        assert move_resting() == 1
+        assert Due.objects.get(message=reply).lane == second
+        assert Due.objects.get(message=foreign).lane == first
 
 
 # --- with real requests --------------------------------------------------------------------------

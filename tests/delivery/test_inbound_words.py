@@ -99,10 +99,20 @@ class TestStop:
         assert OptOutEvent.objects.get().person == person
         assert answers() == []
 
-    def test_said_twice_is_one_event(self, lane, person):
+    def test_said_twice_is_an_event_each_and_one_answer(self, lane, person):
+        """A JOIN goes to review within ten minutes after the last STOP, not only the first."""
         assert [say(lane, person, "STOP"), say(lane, person, "STOP")] == [True, False]
-        assert OptOutEvent.objects.count() == 1
+        assert OptOutEvent.objects.count() == 2
         assert answers() == ["stop"]
+
+    def test_said_again_keeps_a_join_from_lifting_it(self, lane, person):
+        say(lane, person, "STOP")
+        later(11 * MINUTE)
+        say(lane, person, "STOP")
+        later(MINUTE)
+        say(lane, person, "START")
+        assert is_out(person, lane.brand)
+        assert InboundReview.objects.count() == 1
 
     def test_posted_twice_is_one_event_and_one_answer(self, lane, person):
         stop = {"provider_ref": "SM-1"}

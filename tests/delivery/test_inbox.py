@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from itertools import chain, repeat
 
@@ -9,6 +10,7 @@ from django.db import (
     IntegrityError,
     OperationalError,
     ProgrammingError,
+    connection,
     transaction,
 )
 
@@ -154,8 +156,8 @@ class TestApplyWaiting:
             return statements(inbox.apply_waiting)
 
         assert (
-            applied(1) == applied(300) <= 15
-        )  # horizon; ten, savepoint and release among them; four to see the end
+            applied(1) == applied(300) <= 17
+        )  # horizon; eleven, savepoint and release among them; five to see the end
         assert set(results()) == {"applied"}
 
     def test_leaves_everything_when_the_database_goes_away(self, attempt, monkeypatch):
@@ -433,7 +435,7 @@ class TestAReportThatCannotBeApplied:
 
         def when_another_is_at_it(run, most):
             if most == 1:
-                monkeypatch.setattr(inbox, "BEGIN", "SELECT %s = 0, sendonce_now()")
+                monkeypatch.setattr(inbox, "IS_ALONE", "SELECT %s = 0")
             return original(run, most)
 
         monkeypatch.setattr(inbox, "_apply_next", when_another_is_at_it)
@@ -526,3 +528,17 @@ class TestAMessageThatWasThoughtNotSent:
         event = arrive(other)
         assert inbox.apply_waiting() == 1
         assert result(event) == "applied"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_applier_that_stands_still_for_long_is_ended(sandbox, monkeypatch):
+    """It was frozen while it read an answer, which no time-out of the server sees."""
+    quick = inbox.END_FROZEN.replace("30 seconds", "0 seconds")
+    assert quick != inbox.END_FROZEN
+    monkeypatch.setattr(inbox, "END_FROZEN", quick)
+    with contextlib.closing(connection.copy()) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [inbox.APPLIER])
+        assert inbox.apply_waiting() == 0
+        with pytest.raises(OperationalError):
+            cursor.execute("SELECT 1")

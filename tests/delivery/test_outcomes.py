@@ -8,10 +8,11 @@ from django.db import OperationalError
 
 from brands import clock
 from compliance.models import OptOutEvent, Person
-from delivery import claims, outcomes, pipeline, retries
+from delivery import claims, pipeline, retries, transactions
 from delivery.claims import Grant
 from delivery.models import Attempt, CapCounter, Due, Message
-from delivery.outcomes import Settled, record, retried
+from delivery.outcomes import Settled, record
+from delivery.transactions import retried
 from leads.models import Lead
 from providers.base import Accepted, ErrorClass, Fault, NotSent, Rejected, Unknown
 from providers.models import ProviderAccount, RouteNumber, SenderNumber
@@ -103,6 +104,10 @@ def another_lane(slot, **fields):
 
 
 class TestAccepted:
+    def test_keeps_the_ids_of_further_parts(self, message, come_back):
+        come_back(Accepted("SM1", part_refs=("SM2", "SM3")))
+        assert attempt().provider_refs == ["SM1", "SM2", "SM3"]
+
     def test_ends_the_senders_part(self, message, come_back):
         assert come_back(ACCEPTED) == 1
         assert state(message) == ("accepted", "")
@@ -470,7 +475,7 @@ class TestRetried:
     def outside(self, monkeypatch):
         """No transaction is open."""
         stub = SimpleNamespace(in_atomic_block=False, close_if_unusable_or_obsolete=lambda: None)
-        monkeypatch.setattr(outcomes, "connection", stub)
+        monkeypatch.setattr(transactions, "connection", stub)
 
     def test_runs_again_what_the_database_broke_off(self, outside, work):
         assert retried(work) == 7

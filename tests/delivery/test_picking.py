@@ -215,7 +215,7 @@ BRAKES = {
     "brand-capped": full_brand,
     "campaign-capped": full_campaign,
 }
-LEFT_TO_THE_STEPS = {"brand-capped", "campaign-capped", "number-resting"}  # for a suspect
+LEFT_TO_THE_STEPS = {"brand-capped", "campaign-capped"}  # for a suspect
 
 
 class TestBrakes:
@@ -524,6 +524,24 @@ class TestSuspects:
         wait_in_queue(lane, 1)
         picker = bench.full()
         wait_in_queue(lane, 1, crashes=1, **fields)
+        assert picker.grant_alone() is None
+
+    def test_of_a_number_without_tokens_keep_no_other_waiting(self, bench, lane):
+        slow = make_number(segments_per_second=0.01)
+        wait_in_queue(lane, 1)
+        picker = bench.full()
+        wait_in_queue(slow, 5, crashes=1, not_before=NOON - 2 * HOUR)
+        wait_in_queue(lane, 5, crashes=1)
+        granted = {picker.grant_alone() for _ in range(20)}
+        fast = set(Due.objects.filter(lane=lane, crashes=1).values_list("message_id", flat=True))
+        assert granted & fast
+
+    def test_wait_while_their_account_rests(self, bench, lane):
+        wait_in_queue(lane, 1)
+        picker = bench.full()
+        wait_in_queue(lane, 1, crashes=1)
+        for _ in range(rates.Breaker.STRIKES):
+            picker._breaker.refused(lane.account_id, now=picking.time.monotonic(), retry_after=60)
         assert picker.grant_alone() is None
 
 

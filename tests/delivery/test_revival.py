@@ -308,3 +308,47 @@ def thought_not_sent(message, journal):
     come_back(walking.hand_over(journal), NotSent("too_late"))
     due.update(not_before=NOON - HOUR)
     return Attempt.objects.get(message=message)
+
+
+class TestASecondAttemptThatComesToNothing:
+    """The first was thought not sent; a report says that it was taken while a second is live."""
+
+    @pytest.fixture
+    def second(self, doubted, intent, journal):
+        Due.objects.update(not_before=NOON - HOUR)
+        (second,) = walking.hand_over(journal)
+        event = WebhookEvent.objects.create(
+            account_id=intent.account_id,
+            dedupe_key="SM1:delivered:",
+            raw=inbox.to_raw(
+                Callback(
+                    method="POST", url="", headers={}, body=b"",
+                    query={"ref": intent.send.ref},
+                    form={"MessageSid": "SM1", "MessageStatus": "delivered"},
+                )
+            ),
+        )  # fmt: skip
+        inbox.apply_waiting()
+        event.refresh_from_db()
+        assert event.result == inbox.TWICE_TAKEN
+        return second
+
+    def test_is_not_followed_by_a_third(self, second, as_sent):
+        come_back([second], NOT_SENT)
+        assert not Due.objects.exists()
+        assert Message.objects.get().status == "accepted"
+        assert list(Attempt.objects.order_by("id").values_list("outcome", "is_not_sent")) == [
+            ("accepted", False),
+            ("not_sent", True),
+        ]
+        (caps_now, (now,)), (caps_then, (then,)) = counted(), as_sent
+        assert (caps_now, now["recent"]) == (caps_then, then["recent"])
+
+    def test_keeps_what_the_report_said_on_the_first(self, second):
+        first = Attempt.objects.earliest("id")
+        assert (first.report_status, first.provider_refs) == ("delivered", ["SM1"])
+
+    def test_that_was_taken_stays_as_it_is(self, second):
+        come_back([second], Accepted("SM2"))
+        assert Message.objects.get().status == "accepted"
+        assert Attempt.objects.latest("id").outcome == "accepted"

@@ -129,7 +129,8 @@ class TestApplyReports:
     def found(self, monkeypatch):
         """How many reports each walk finds."""
         walks = []
-        monkeypatch.setattr(inbox, "apply_waiting", lambda: walks.pop(0))
+        monkeypatch.setattr(inbox, "apply_waiting", lambda goes_on: walks.pop(0))
+        monkeypatch.setattr(inbound, "apply_waiting", lambda goes_on: 0)
         return walks
 
     def test_goes_on_until_none_is_left(self, found):
@@ -137,16 +138,24 @@ class TestApplyReports:
         assert tasks.apply_reports() == 5
         assert found == [9]
 
+    def test_applies_texts_that_had_to_wait_before_the_reports(self, found, monkeypatch):
+        found += [0]
+        order = []
+        monkeypatch.setattr(inbound, "apply_waiting", lambda goes_on: order.append(len(found)))
+        tasks.apply_reports()
+        assert order == [1]
+
     def test_ends_when_its_slice_is_over(self, found, settings):
         settings.SEND_SLICE_SECONDS = 0
         assert tasks.apply_reports() == 0
 
     def test_ends_when_the_process_is_to_end(self, monkeypatch):
-        def apply_and_be_stopped():
+        def apply_and_be_stopped(goes_on):
             worker.stopping.is_asked = True
             return 3
 
         monkeypatch.setattr(inbox, "apply_waiting", apply_and_be_stopped)
+        monkeypatch.setattr(inbound, "apply_waiting", lambda goes_on: 0)
         assert tasks.apply_reports() == 3
 
 
@@ -159,9 +168,8 @@ class TestCallReplies:
 
     def test_without_redis_is_no_error(self, monkeypatch):
         """The text it answers is applied, and its provider must not post it again."""
-        nowhere = django_rq.get_queue("replies", connection=Redis(port=1))
         with monkeypatch.context() as patched:
-            patched.setattr(django_rq, "get_queue", lambda name: nowhere)
+            patched.setattr(tasks.rates, "connect", lambda url: Redis(port=1))
             tasks.call_replies()
         assert queued() == asked()
 
@@ -184,11 +192,8 @@ class TestTidy:
             tasks.tidy()
         assert done == ["other"]
 
-    @pytest.mark.parametrize(
-        "part", [upkeep.sweep_expired, upkeep.forget_nonces, inbound.apply_waiting]
-    )
-    def test_includes(self, part):
-        assert part in tasks.TIDYING
+    def test_includes_the_sweep(self):
+        assert upkeep.sweep_expired in tasks.TIDYING
 
     def test_gets_through_on_an_empty_database(self, sandbox, settings, tmp_path):
         settings.JOURNAL_DIR = tmp_path

@@ -5,15 +5,14 @@ from datetime import date, timedelta
 
 import pytest
 
-from brands import clock
 from brands.models import Brand, Installation
 from campaigns.models import Campaign
 from delivery import upkeep
 from delivery.claims import REPLIES
-from delivery.models import CapCounter, Due, Message, WebhookNonce
-from delivery.upkeep import anything_due, forget_nonces, is_reply_due, sweep_expired
+from delivery.models import CapCounter, Due, Message
+from delivery.upkeep import anything_due, is_reply_due, sweep_expired
 from providers.models import ProviderAccount, SenderNumber
-from tests.factories import NOON, fill_queue, make_account, make_brand, make_number, make_slot
+from tests.factories import NOON, fill_queue, make_brand, make_number, make_slot
 
 pytestmark = pytest.mark.django_db
 
@@ -148,30 +147,6 @@ class TestIsReplyDue:
 
     def test_is_nothing_in_an_empty_queue(self, sandbox):
         assert is_reply_due() is False
-
-
-class TestForgetNonces:
-    @pytest.fixture
-    def remember(self, sandbox):
-        account = make_account(kind="plivo")
-
-        def remember(nonce, age):
-            WebhookNonce.objects.create(account=account, nonce=nonce, body_hash="a")
-            WebhookNonce.objects.filter(nonce=nonce).update(at=clock.now() - age)
-
-        return remember
-
-    def test_forgets_what_is_older_than_a_week(self, remember):
-        remember("old", WEEK + SECOND)
-        remember("young", WEEK - 10 * SECOND)
-        assert forget_nonces() == 1
-        assert WebhookNonce.objects.get().nonce == "young"
-
-    def test_goes_on_until_nothing_is_left(self, remember, monkeypatch):
-        monkeypatch.setattr(upkeep, "CHUNK", 2)
-        for nonce in "abcde":
-            remember(nonce, 2 * WEEK)
-        assert forget_nonces() == 5
 
 
 def test_a_cap_is_of_the_brands_own_day(sandbox):
