@@ -57,7 +57,7 @@ SENT = "SELECT count(*) FROM delivery_attempt"
 class Options:
     """`kills`: how many send workers are killed while they send."""
 
-    leads: int = 30_000
+    leads: int = 20_000
     workers: int = 2
     seed: int = 1
     kills: int = 0
@@ -109,6 +109,7 @@ class Demo:
             with self.phases.timed("sending"):
                 processes.start_workers(children, self.options.workers)
                 self._run(children, killer)
+            self._hear_out(children)
             with self.phases.timed("second slot"):
                 self.told.say(f"A second slot for {SECOND_SLOT[0].name}, on the next morning.")
                 stage.open_next_day(SECOND_SLOT)
@@ -213,13 +214,17 @@ class Demo:
         while self.outside.told:
             self.told.say(self.outside.told.pop(0))
 
+    def _hear_out(self, children: Children) -> None:
+        """Until what providers and people still had to say has come in."""
+        with self.phases.timed("hearing out"):
+            self.outside.hear_out(lambda: self._tend(children))
+
     def _judge(self, children: Children, most_unknown: int, *, is_whole: bool = False) -> bool:
         """Tell the figures and whether all is well; so many may be unknown by our own doing.
 
         `is_whole`: a provider must have failed, and a second slot must have been sent.
         """
-        with self.phases.timed("hearing out"):
-            self.outside.hear_out(lambda: self._tend(children))
+        self._hear_out(children)
         with self.phases.timed("checking"):
             clean = self._ledger_is_clean()
         found = summary.columns()

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             action="store_true",
             help="wipe the sandbox, run once, judge it, and exit 0 or 1",
         )
-        parser.add_argument("--leads", type=whole(100, 1_000_000), default=30_000, metavar="N")
+        parser.add_argument("--leads", type=whole(100, 1_000_000), default=20_000, metavar="N")
         parser.add_argument(
             "--workers", type=whole(1, 32), default=demo.default_workers(), metavar="N"
         )
