@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from functools import lru_cache
+from itertools import pairwise
 
 from rapidfuzz.distance import OSA
 
@@ -56,6 +57,7 @@ WORD = re.compile(r"[^\W_]+")
 SPELLED_OUT = re.compile(r"(?<!\S)\w(?: \w){2,}(?!\S)")
 CLAUSE_END = re.compile(r"[.!?;,:()]+(?:\s+|$)|\s[-\u2013\u2014]+\s")
 DOUBLED = re.compile(r"(.)\1+")
+NUMBER_SIGN = re.compile(r"(wrong) ?#")
 QUESTION_MARKS = re.compile(r"[\s\u00bf!]*\?[\s?\u00bf!]*")
 STOP_SIGNS = re.compile("[\U0001f6d1\u26d4\U0001f6ab\U0001f595]")
 # What a phone sends for a tap on a message: Loved "...", 👍 to "...", Le gustó "...".
@@ -157,15 +159,20 @@ def _stop(lines: Sequence[str]) -> Label:
     readings = [_stop_in(line) for line in lines]
     if len(lines) > 1:
         readings.append(_stop_in(" ".join(lines)))
-    return next((label for label in (Label.STOP, Label.REVIEW) if label in readings), Label.NONE)
+    return _strongest(readings)
+
+
+def _strongest(labels: Collection[Label]) -> Label:
+    return next((label for label in (Label.STOP, Label.REVIEW) if label in labels), Label.NONE)
 
 
 def _stop_in(line: str) -> Label:
+    line = words.IDIOMS.sub(" idiom ", line)
     tokens = _tokens(line)
     meanings = [_meaning(token) for token in tokens]
     if _is_only_stop(tokens) or _has_stop_clause(line, meanings):
         return Label.STOP
-    asked = _phrase(" ".join(meaning.word for meaning in meanings), len(tokens))
+    asked = _phrase_in(line, tokens)
     if asked is not Label.NONE:
         return asked
     if any(meaning.weight in (Weight.STOP, Weight.HELD) for meaning in meanings):
@@ -175,8 +182,18 @@ def _stop_in(line: str) -> Label:
 
 def _tokens(line: str) -> list[str]:
     """The words of a line; a stop word that was spelled out is one word."""
-    spaced = " ".join(WORD.findall(line.translate(SYMBOLS)))
-    return SPELLED_OUT.sub(_joined, spaced).split()
+    signless = NUMBER_SIGN.sub(r"\1 number", line).translate(SYMBOLS)
+    return _mended(SPELLED_OUT.sub(_joined, " ".join(WORD.findall(signless))).split())
+
+
+def _mended(tokens: list[str]) -> list[str]:
+    """OPT OUT put right where one of its two words has a slip: "op out", "opt our"."""
+    for at, (first, second) in enumerate(pairwise(tokens)):
+        if (first == "opt") is (second == "out") or (first, second) in words.NOT_OPT_OUT:
+            continue
+        if OSA.distance(first + second, "optout", score_cutoff=1) == 1:
+            tokens[at : at + 2] = "opt", "out"
+    return tokens
 
 
 def _joined(spelled: re.Match[str]) -> str:
@@ -231,12 +248,30 @@ def _is_only_doubt(tokens: Sequence[str]) -> bool:
     return bool(rest) and all(_meaning(t).weight is Weight.DOUBTFUL for t in rest)
 
 
-def _phrase(line: str, length: int) -> Label:
-    """What a line of so many words asks for; a stop that it denies is held, for staff to read."""
-    line, denials = words.NEGATED.subn(" ", line)
-    limits = [limit for limit, phrase in words.PHRASES if phrase.search(line)]
+def _phrase_in(line: str, tokens: Sequence[str]) -> Label:
+    """What a line asks for, read whole and, unless a part of it denies another, part by part."""
+    whole, denials = words.DENIED.subn(" ", _wording(tokens))
+    readings = [whole]
+    if not denials and len(clauses := CLAUSE_END.split(line)) > 1:
+        readings += [_wording(_tokens(clause)) for clause in clauses]
+    asked = [_phrase(reading, len(tokens)) for reading in readings]
+    return _strongest([*asked, Label.REVIEW] if denials else asked)
+
+
+def _wording(tokens: Sequence[str]) -> str:
+    """The words in their right spelling, without the courtesies at the end."""
+    end = len(tokens)
+    while end and tokens[end - 1] in words.COURTESY:
+        end -= 1
+    said = " ".join(_meaning(token).word for token in tokens[:end])
+    return said.removesuffix(" thank you").removesuffix(" thank u")
+
+
+def _phrase(wording: str, length: int) -> Label:
+    """What a wording in a line of so many words asks for."""
+    limits = [limit for limit, phrase in words.PHRASES if phrase.search(wording)]
     if not limits:
-        return Label.REVIEW if denials else Label.NONE
+        return Label.NONE
     return Label.STOP if length <= max(limits) else Label.REVIEW
 
 
@@ -260,7 +295,15 @@ def _listed(word: str) -> Weight | None:
         return Weight.ALONE
     if word in words.DOUBTFUL:
         return Weight.DOUBTFUL
-    return Weight.NOTHING if word in words.INNOCENT else None
+    if word in words.HELD:
+        return Weight.HELD
+    return Weight.NOTHING if word in words.INNOCENT else _inflected(word)
+
+
+def _inflected(word: str) -> Weight | None:
+    if words.STOP_STEMS.fullmatch(word):
+        return Weight.STOP
+    return Weight.ALONE if words.ORDERS.fullmatch(word) else None
 
 
 def _respelt(word: str) -> str | None:
@@ -285,7 +328,9 @@ def _misspelt(word: str) -> str | None:
 
 
 def _is_nearer_to_subscribe(word: str, distance: int) -> bool:
-    return any(OSA.distance(word, other) < distance for other in words.SUBSCRIBES)
+    return not word.startswith("un") and any(
+        OSA.distance(word, other) < distance for other in words.SUBSCRIBES
+    )
 
 
 # Everything else

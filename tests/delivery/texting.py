@@ -13,7 +13,7 @@ from tests.delivery import walking
 from tests.factories import NOON, make_due, make_lead, make_slot, set_clock
 
 MINUTE = timedelta(minutes=1)
-DOUBTFUL = "I will stop by tomorrow"  # holds a stop word, and may mean anything
+DOUBTFUL = "please don't stop"  # holds a stop word, and is no STOP
 ANY_TEXT = ["hello", "STOP", "HELP", "START", DOUBTFUL]
 
 refs = count(1)

@@ -35,7 +35,7 @@ POSTERS = 16
 REPORTED = 1000  # messages: each is said to be sent and delivered, and delivered once more
 FORGED = 300
 UNREADABLE = 100
-NOT_UTF8 = "MessageSid=SM1&MessageStatus=%ff%fe"
+TOO_MANY = "&".join(["a=1"] * 501)  # fields
 CAMPAIGN = 200  # messages that are sent meanwhile, at so many a second:
 RATE = 20
 STOP_WITHIN = 5.0  # seconds
@@ -102,7 +102,7 @@ class TestAFlood:
         genuine += [replace(post, copy=2) for post in genuine if is_said(post, "delivered")]
         lies = reports(world, "failed")
         forged = [replace(post, is_genuine=False) for post in chance.sample(lies, FORGED)]
-        unreadable = [replace(post, body=NOT_UTF8) for post in chance.sample(lies, UNREADABLE)]
+        unreadable = [replace(post, body=TOO_MANY) for post in chance.sample(lies, UNREADABLE)]
         flood = in_any_order(genuine + forged + unreadable)
         stops = start_another_campaign(world)
         for stop in stops:
