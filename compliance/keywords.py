@@ -167,6 +167,9 @@ def _strongest(labels: Collection[Label]) -> Label:
 
 
 def _stop_in(line: str) -> Label:
+    says_stop = any(
+        "stop" in found[0] or "arret" in found[0] for found in words.IDIOMS.finditer(line)
+    )
     line = words.IDIOMS.sub(" idiom ", line)
     tokens = _tokens(line)
     meanings = [_meaning(token) for token in tokens]
@@ -175,7 +178,7 @@ def _stop_in(line: str) -> Label:
     asked = _phrase_in(line, tokens)
     if asked is not Label.NONE:
         return asked
-    if any(meaning.weight in (Weight.STOP, Weight.HELD) for meaning in meanings):
+    if says_stop or any(meaning.weight in (Weight.STOP, Weight.HELD) for meaning in meanings):
         return Label.REVIEW
     return Label.REVIEW if _is_only_doubt(tokens) else Label.NONE
 

@@ -431,7 +431,8 @@ DENIED = _pattern(
     r"(?:i|you|u|they|he|she) (?:put|typed|entered|wrote|clicked|called|dialed|gave|sent|texted"
     rf"|listed|posted)(?: \S+){{0,3}} {_WRONG} {_SOMEONE}",
 )
-# Sayings with a stop word that stop nothing; what follows must not speak of messages.
+# Sayings that stop nothing; what follows must not speak of messages. With the word STOP itself they
+# are held all the same: that word is never passed over.
 IDIOMS = re.compile(
     r"(?<!\S)(?:(?:(?:bus|train|subway|metro|tram|rest)[ -]stops?|non-stop|(?<=\S )non stop"
     r"|one-stop|one stop(?= (?:shop|center|career|source))|stop (?:&|and|n) shop"

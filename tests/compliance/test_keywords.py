@@ -56,7 +56,11 @@ class TestLabelledReplies:
         assert sum(classify(reply) is Label.STOP for reply in stops) >= 0.9 * len(stops)
 
     def test_hardly_any_ordinary_reply_is_held(self):
-        ordinary = [reply for label, reply in ROWS[OF_THE_REFERENCE:] if label is Label.NONE]
+        ordinary = [
+            reply
+            for label, reply in ROWS[OF_THE_REFERENCE:]
+            if label is Label.NONE and "stop" not in reply.casefold()
+        ]
         assert sum(classify(reply) is Label.REVIEW for reply in ordinary) <= 0.03 * len(ordinary)
 
     @rows(Label.REVIEW)
@@ -312,23 +316,28 @@ class TestReview:
 
 class TestSayings:
     @replies(
-        "which bus stop is it near",
-        "I'll stop by the shop at 5",
-        "can I stop in tomorrow?",
-        "I will stop by tomorrow",
         "end of the month works",
         "My last day is at the end of July",
-        "is it non-stop work",
         "I just quit my job",
         "I quit smoking",
-        "a one-stop shop",
         "front end jobs",
-        "Stop & Shop is hiring?",
-        "arrêt de bus",
         "why don't you call me",
     )
     def test_stop_nothing(self, reply):
         assert classify(reply) is Label.NONE
+
+    @replies(
+        "which bus stop is it near",
+        "I'll stop by the shop at 5",
+        "can I stop in tomorrow?",
+        "I will stop by tomorrow",
+        "is it non-stop work",
+        "a one-stop shop",
+        "Stop & Shop is hiring?",
+        "arrêt de bus",
+    )
+    def test_with_the_very_word_opt_nobody_out_and_are_held(self, reply):
+        assert classify(reply) is Label.REVIEW
 
     @replies(
         "bus stop texting me", "Bus. Stop", "I quit my job alerts", "Non! Stop", "non-stop\nstop"
