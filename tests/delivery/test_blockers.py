@@ -129,6 +129,7 @@ class TestWhatHoldsUpAText:
         lock(other(), person)
         with caplog.at_level(logging.ERROR):
             wait_freed(person)
+            wait_until(lambda: any(one.name == "delivery.blockers" for one in caplog.records))
         (record,) = [one for one in caplog.records if one.name == "delivery.blockers"]
         assert (record.getMessage(), record.backends) == ("terminated what blocked an inbound", 1)
 
