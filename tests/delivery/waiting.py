@@ -10,6 +10,12 @@ from django.db import connection, transaction
 
 from delivery import sql
 
+# Of this database alone: others are those of the tests that run beside.
+WAITING = """
+SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE NOT l.granted AND a.datname = current_database()
+"""
+
 
 @contextlib.contextmanager
 def while_held(hold, work):
@@ -37,12 +43,12 @@ def while_held(hold, work):
 
 def is_waited_for():
     """Whether anybody waits for a lock."""
-    return bool(sql.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
+    return bool(sql.rows(WAITING))
 
 
 def end_who_waits():
     """As at a fail-over: the server ends the connection."""
-    sql.rows("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
+    sql.rows(f"SELECT pg_terminate_backend(pid) FROM ({WAITING}) w")
 
 
 def wait_until(is_so):

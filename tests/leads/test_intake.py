@@ -444,7 +444,10 @@ class TestManyAtOnce:
 
         def hold(results):
             taken.set()
-            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            waiting = (
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND"
+                " database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
             with connection.cursor() as cursor:
                 for _ in range(1000):
                     cursor.execute(waiting)
