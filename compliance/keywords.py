@@ -18,6 +18,7 @@ from itertools import pairwise
 
 from rapidfuzz.distance import OSA
 
+from compliance import keywords_phrases as phrases
 from compliance import keywords_words as words
 
 logger = logging.getLogger(__name__)
@@ -168,9 +169,9 @@ def _strongest(labels: Collection[Label]) -> Label:
 
 def _stop_in(line: str) -> Label:
     says_stop = any(
-        "stop" in found[0] or "arret" in found[0] for found in words.IDIOMS.finditer(line)
+        "stop" in found[0] or "arret" in found[0] for found in phrases.IDIOMS.finditer(line)
     )
-    line = words.IDIOMS.sub(" idiom ", line)
+    line = phrases.IDIOMS.sub(" idiom ", line)
     tokens = _tokens(line)
     meanings = [_meaning(token) for token in tokens]
     if _is_only_stop(tokens) or _has_stop_clause(line, meanings):
@@ -253,7 +254,7 @@ def _is_only_doubt(tokens: Sequence[str]) -> bool:
 
 def _phrase_in(line: str, tokens: Sequence[str]) -> Label:
     """What a line asks for, read whole and, unless a part of it denies another, part by part."""
-    whole, denials = words.DENIED.subn(" ", _wording(tokens))
+    whole, denials = phrases.DENIED.subn(" ", _wording(tokens))
     readings = [whole]
     if not denials and len(clauses := CLAUSE_END.split(line)) > 1:
         readings += [_wording(_tokens(clause)) for clause in clauses]
@@ -272,7 +273,7 @@ def _wording(tokens: Sequence[str]) -> str:
 
 def _phrase(wording: str, length: int) -> Label:
     """What a wording in a line of so many words asks for."""
-    limits = [limit for limit, phrase in words.PHRASES if phrase.search(wording)]
+    limits = [limit for limit, phrase in phrases.PHRASES if phrase.search(wording)]
     if not limits:
         return Label.NONE
     return Label.STOP if length <= max(limits) else Label.REVIEW
