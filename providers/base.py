@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -318,7 +319,7 @@ class Adapter(Protocol):
     def read_look_up(self, look_up: LookUp, response: HttpResponse) -> LookUpAnswer: ...
 
 
-class OneByOne:
+class OneByOne(ABC):
     """The half of an adapter that is the same for all providers with one message a request."""
 
     kind: str
@@ -338,5 +339,6 @@ class OneByOne:
         (send,) = sends
         return {send.ref: self.read_outcome(send, response)}
 
+    @abstractmethod
     def read_outcome(self, send: SendRequest, response: HttpResponse) -> Outcome:
-        raise NotImplementedError
+        """Judge the answer to this one send, as `read_response` does."""

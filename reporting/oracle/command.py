@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def at_least(least: int) -> Any:
     return number
 
 
-class OracleCommand(BaseCommand):
+class OracleCommand(BaseCommand, ABC):
     """Tells each result as it comes; ends with 1 when there is any problem."""
 
     requires_system_checks = ()  # it judges the rows, not the settings
@@ -46,8 +47,9 @@ class OracleCommand(BaseCommand):
             help="how many problems of a kind are shown by their ids (5)",
         )
 
+    @abstractmethod
     def results(self, options: Mapping[str, Any]) -> Iterator[Result]:
-        raise NotImplementedError
+        """Carry the checks out; each result comes as soon as it is there. Raises BadLedger."""
 
     def more(self) -> dict[str, object]:
         """What else belongs into the JSON file, once all results are there."""
