@@ -79,6 +79,7 @@ class Children:
         """Start again what has died; returns the names. Raises Broken for what keeps dying."""
         dead = [child for child in self._children.values() if not child.is_up]
         for child in dead:
+            end_group(child.process.pid)
             self._forget(child)
             self._count_death(child)
             child.process = self._spawn(child.name, child.command)
@@ -87,7 +88,7 @@ class Children:
     def kill(self, name: str) -> None:
         """End one as a crash would, at once, and start it again."""
         child = self._children[name]
-        child.process.kill()
+        end_group(child.process.pid)
         child.process.wait()
         self._forget(child)
         child.process = self._spawn(name, child.command)
@@ -136,7 +137,7 @@ class Children:
     def _kill(self, children: list[Child]) -> None:
         for child in children:
             if child.is_up:
-                os.killpg(child.process.pid, signal.SIGKILL)
+                end_group(child.process.pid)
                 child.process.wait()
             self._forget(child)
 
@@ -159,6 +160,12 @@ class Children:
 
     def _forget(self, child: Child) -> None:
         self._pid_file(child.process.pid).unlink(missing_ok=True)
+
+
+def end_group(leader: int) -> None:
+    """End at once what is left of a child's process group, such as a web server's own workers."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def end_left_over(run: Path) -> int:

@@ -25,6 +25,12 @@ from config.services import ROOT
 
 PYTHON = sys.executable
 SLEEPS = "import time; time.sleep(60)"
+WITH_ITS_OWN = """
+import subprocess, sys
+own = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+print(own.pid, flush=True)
+own.wait()
+"""
 DRAINS = """
 import pathlib, signal, sys, time
 def drain(number, frame):
@@ -70,6 +76,14 @@ class TestChildren:
         os.kill(before, signal.SIGKILL)
         assert waited(lambda: children.tend() == ["one"], 10)
         assert children.pids()["one"] != before
+
+    def test_what_a_dead_child_had_started_is_ended_with_it(self, children, tmp_path):
+        children.start("one", PYTHON, "-c", WITH_ITS_OWN, SLEEPS)
+        assert waited(lambda: "\n" in (tmp_path / "one.log").read_text(), 10)
+        grandchild = int((tmp_path / "one.log").read_text().split()[0])
+        os.kill(children.pids()["one"], signal.SIGKILL)
+        assert waited(lambda: children.tend() == ["one"], 10)
+        assert waited(lambda: ended(grandchild), 10)
 
     def test_one_that_keeps_dying_is_given_up_with_its_last_words(self, children):
         children.start("one", PYTHON, "-c", "raise SystemExit('no such luck')")
