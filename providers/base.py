@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -272,6 +272,28 @@ class NoAnswer:
 
 
 LookUpAnswer = Found | NotListed | NoAnswer
+
+
+def looked_up(
+    look_up: LookUp,
+    response: HttpResponse,
+    *,
+    report_of: Callable[[Any, str], DeliveryReport],
+    fitting: Callable[[Any], Sequence[Any]],
+) -> LookUpAnswer:
+    """Judge an answer about one message by its id, or a listing, of which exactly one may fit.
+
+    Of two that fit equally well, reports must say which is ours.
+    """
+    if look_up.provider_ref and response.status == 404:
+        return NotListed()
+    if response.status != 200:
+        return NoAnswer(str(response.status))
+    answer = response.json()
+    if look_up.provider_ref:
+        return Found(report_of(answer, look_up.ref))
+    found = fitting(answer)
+    return Found(report_of(found[0], look_up.ref)) if len(found) == 1 else NotListed()
 
 
 class Adapter(Protocol):

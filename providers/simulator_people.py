@@ -108,7 +108,7 @@ def read_reply_orders(command: dict[str, Any]) -> ReplyOrders | None:
 def checked_text(text: str) -> str:
     """A text as a phone can send it. Raises BadControl."""
     if len(text) > MAX_CHARS:
-        raise BadControl(f"a text has at most {MAX_CHARS:,} characters")
+        raise BadControl(f"a text has at most {MAX_CHARS:,} characters, this one has {len(text):,}")
     try:
         text.encode()
     except UnicodeEncodeError:

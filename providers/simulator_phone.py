@@ -14,34 +14,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import parse_qs
 
-from providers.simulator_behaviour import BadControl
+from providers.simulator_control import BadControl
 from providers.simulator_http import Request, json_response, response
+from providers.simulator_inbound import NUMBER
 from providers.simulator_ledger import Ledger
+from providers.simulator_people import Heard, checked_text
 
 PAGE = Path(__file__).resolve().parent.parent / "templates" / "providers" / "phone.html"
-MAX_CHARS = 1_600
 PHONES_SHOWN = 50
 TEXTS_SHOWN = 200  # the newest ones of a phone
 
-_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")  # E.164, or a short code
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
-
-
-class Heard(Protocol):
-    """A text that a phone sent: `at` in seconds of the real Unix clock."""
-
-    @property
-    def at(self) -> float: ...
-    @property
-    def to(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def answer(self) -> int:
-        """The HTTP status it was answered with; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +76,7 @@ class Phones:
         number = _asked_for(request.query)
         if number is None:
             return json_response(200, {"now": time.time(), "numbers": self._numbers()})
-        if not _NUMBER.fullmatch(number):
+        if not NUMBER.fullmatch(number):
             return json_response(400, {"error": "this is not a phone number"})
         texts = self._texts(number)
         return json_response(
@@ -168,21 +153,11 @@ def _read_answer(body: bytes) -> tuple[str, str, str]:
             pass
         case _:
             raise BadControl("an answer has from, to and text")
-    if not _NUMBER.fullmatch(phone) or not _NUMBER.fullmatch(to):
+    if not NUMBER.fullmatch(phone) or not NUMBER.fullmatch(to):
         raise BadControl("from and to must be phone numbers like +15550100123, or short codes")
-    _check_text(text)
-    return phone, to, text
-
-
-def _check_text(text: str) -> None:
     if not text.strip():
         raise BadControl("the answer is empty")
-    if len(text) > MAX_CHARS:
-        raise BadControl(f"a text has at most {MAX_CHARS:,} characters, this one has {len(text):,}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise BadControl("the answer holds half a character") from None
+    return phone, to, checked_text(text)
 
 
 def _page(html: str) -> bytes:

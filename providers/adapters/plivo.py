@@ -141,19 +141,13 @@ class Plivo(base.OneByOne):
 
     def read_look_up(self, look_up: base.LookUp, response: base.HttpResponse) -> base.LookUpAnswer:
         """Their listing does not show the text: one message that fits is ours, of two none is."""
-        if look_up.provider_ref and response.status == 404:
-            return base.NotListed()
-        if response.status != 200:
-            return base.NoAnswer(str(response.status))
-        answer = response.json()
-        if look_up.provider_ref:
-            return base.Found(_report_of(answer, look_up.ref))
-        if answer["meta"]["next"]:  # there may be another that fits
-            return base.NotListed()
-        matches = [message for message in answer["objects"] if _fits(message, look_up)]
-        if len(matches) != 1:
-            return base.NotListed()
-        return base.Found(_report_of(matches[0], look_up.ref))
+
+        def fitting(answer: Mapping[str, Any]) -> list[Any]:
+            if answer["meta"]["next"]:  # there may be another that fits
+                return []
+            return [message for message in answer["objects"] if _fits(message, look_up)]
+
+        return base.looked_up(look_up, response, report_of=_report_of, fitting=fitting)
 
 
 def _digits(number: str) -> str:

@@ -122,17 +122,10 @@ class Twilio(base.OneByOne):
         return base.HttpRequest(method="GET", url=url, auth=_auth(access.secrets))
 
     def read_look_up(self, look_up: base.LookUp, response: base.HttpResponse) -> base.LookUpAnswer:
-        if look_up.provider_ref and response.status == 404:
-            return base.NotListed()
-        if response.status != 200:
-            return base.NoAnswer(str(response.status))
-        answer = response.json()
-        if look_up.provider_ref:
-            return base.Found(_report_of(answer, look_up.ref))
-        matches = [message for message in answer["messages"] if _is_ours(message, look_up)]
-        if len(matches) != 1:  # of two that fit equally well, reports must say which is ours
-            return base.NotListed()
-        return base.Found(_report_of(matches[0], look_up.ref))
+        def fitting(answer: Mapping[str, Any]) -> list[Any]:
+            return [message for message in answer["messages"] if _is_ours(message, look_up)]
+
+        return base.looked_up(look_up, response, report_of=_report_of, fitting=fitting)
 
 
 def _sender_field(from_kind: str) -> str:
