@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q
@@ -24,6 +26,15 @@ from delivery.models import (
 
 # A message's attempts have two partial indexes and no whole one: both must be named.
 EITHER_INDEX = Q(is_not_sent=False) | Q(is_not_sent=True)
+
+
+def unfolded(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a stored callback, those of its query and form each by its own name."""
+    flat: dict[str, Any] = {}
+    for name, value in raw.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        flat.update({f"{name} {key}".rstrip(): one for key, one in sorted(inner.items())})
+    return flat
 
 
 class AppliedFilter(SetOrNot):
@@ -124,7 +135,7 @@ class InboundAdmin(ByAddress, ReadOnly, BigTable):
 
     @admin.display(description="As it came")
     def raw_read(self, inbound: Inbound) -> str:
-        return lines(inbound.raw)
+        return lines(unfolded(inbound.raw))
 
 
 @admin.register(WebhookEvent)
@@ -137,7 +148,7 @@ class WebhookEventAdmin(ReadOnly, BigTable):
 
     @admin.display(description="As it came")
     def raw_read(self, event: WebhookEvent) -> str:
-        return lines(event.raw)
+        return lines(unfolded(event.raw))
 
 
 @admin.register(InboundReview)

@@ -96,6 +96,9 @@ class Message(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"Message {self.pk}"
+
 
 class Due(models.Model):
     """The queue: one narrow row for each message that is planned, and none for any other.
@@ -216,6 +219,9 @@ class Attempt(models.Model):
             )
         ]
 
+    def __str__(self) -> str:
+        return f"Attempt {self.pk}"
+
 
 class WebhookEvent(models.Model):
     """The durable inbox of reports: appended raw, applied in id order."""
@@ -236,6 +242,9 @@ class WebhookEvent(models.Model):
                 name="events_to_apply", fields=["id"], condition=Q(applied_at__isnull=True)
             )
         ]
+
+    def __str__(self) -> str:
+        return f"Report {self.pk}"
 
 
 class WebhookNonce(models.Model):
@@ -298,6 +307,9 @@ class Inbound(models.Model):
             )
         ]
 
+    def __str__(self) -> str:
+        return f"Text {self.pk}"
+
 
 class InboundReview(models.Model):
     """A reply that a person must judge; its sender is on hold until then."""
@@ -306,6 +318,9 @@ class InboundReview(models.Model):
     person = models.ForeignKey(Person, on_delete=models.PROTECT)
     decision = models.CharField(max_length=12, blank=True)
     decided_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Review {self.pk}"
 
 
 class CapCounter(models.Model):
