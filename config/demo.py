@@ -123,7 +123,7 @@ class Demo:
             if demo_wipe.is_standing(self.folder):
                 self.told.say("Going on with the demo that is there.")
                 self._start_simulator(children)
-                stage.point_accounts_at(self._simulator)
+                stage.point_at(simulator=self._simulator, short_domain=f"{HOST}:{self.web_port}")
             else:
                 self._make(children)
             self._open(children)

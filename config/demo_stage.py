@@ -297,5 +297,7 @@ def open_next_day(brands: Sequence[BrandPlan] = BRANDS) -> date:
     return today()
 
 
-def point_accounts_at(simulator: str) -> None:
+def point_at(*, simulator: str, short_domain: str) -> None:
+    """Where a demo that goes on finds its providers now, and people its links."""
     ProviderAccount.objects.filter(name__in=ACCOUNTS).update(base_url=simulator)
+    Brand.objects.filter(slug__in=[plan.slug for plan in BRANDS]).update(short_domain=short_domain)

@@ -14,6 +14,7 @@ from config.demo_stage import ALL_MAGIC, BRANDS, MAGIC, Folder
 from leads.models import Lead, LeadList
 from providers.models import ProviderAccount, SenderNumber
 from providers.registry import adapter
+from tests.factories import make_account, make_brand
 
 SIMULATOR = "http://127.0.0.1:9"
 
@@ -163,3 +164,13 @@ class TestStage:
         gone = stage.opt_out_some(1, share=0.1) + stage.opt_out_some(1, share=0.1)
         assert Person.objects.filter(opted_out_at__isnull=False).count() == gone
         assert gone == int(people * 0.1) + int((people - int(people * 0.1)) * 0.1)
+
+
+@pytest.mark.django_db
+def test_a_demo_that_goes_on_points_accounts_and_links_at_where_they_are_now():
+    brand = make_brand(slug=stage.BRANDS[0].slug)
+    account = make_account(name=stage.ACCOUNTS[0])
+    stage.point_at(simulator="http://127.0.0.1:9", short_domain="127.0.0.1:8001")
+    account.refresh_from_db()
+    brand.refresh_from_db()
+    assert (account.base_url, brand.short_domain) == ("http://127.0.0.1:9", "127.0.0.1:8001")
