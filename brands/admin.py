@@ -19,6 +19,8 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from brands import clock
+from brands.access import Ability
+from brands.braking import Braked
 from brands.models import ApiKey, Brand, ClockShift, Installation, Membership
 from brands.paging import Page
 
@@ -140,7 +142,9 @@ class BrandForm(forms.ModelForm):  # type: ignore[type-arg] # generic for the ch
 
 
 @admin.register(Brand)
-class BrandAdmin(NeverDeleted, Page):
+class BrandAdmin(NeverDeleted, Braked):
+    brand_path = "pk"
+    to_change = Ability.MANAGE
     form = BrandForm
     list_display = ("name", "zone", "opens", "closes", "daily_cap", "short_domain", "paused_at")
     list_filter = (PausedFilter, RetiredFilter)
@@ -168,6 +172,9 @@ class MembershipAdmin(Page):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnly, Page):
+    brand_path = "brand"
+    to_look = Ability.MANAGE
+    to_change = Ability.MANAGE
     list_display = ("prefix", "name", "brand", "created_at", "expires_at", "revoked_at")
     list_filter = ("brand",)
     search_fields = ("prefix", "name")

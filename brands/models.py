@@ -36,10 +36,21 @@ class Installation(models.Model):
     person_gap_minutes = models.PositiveSmallIntegerField(
         default=120, help_text="Shortest time between two messages to one person."
     )
+    wipe_asked_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Somebody asked for an empty sandbox; whoever runs the demo sees to it.",
+    )
 
     class Meta:
         verbose_name = "installation"
-        constraints = [models.CheckConstraint(name="one_installation", condition=Q(id=1))]
+        constraints = [
+            models.CheckConstraint(name="one_installation", condition=Q(id=1)),
+            models.CheckConstraint(
+                name="only_a_sandbox_is_wiped",
+                condition=Q(is_sandbox=True) | Q(wipe_asked_at__isnull=True),
+            ),
+        ]
 
 
 class ClockShift(models.Model):
@@ -162,4 +173,8 @@ class ApiKey(models.Model):
     scopes = models.JSONField(default=list)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

@@ -1,26 +1,95 @@
-"""The base of every admin page, and lists of big tables: never counted, walked by id."""
+"""The base of every admin page: who sees which rows, and lists of big tables that are not counted.
+
+A page says by `brand_path` how its rows belong to a brand, and by `to_look` and `to_change` which
+ability they ask for. What a user may not see is not there for them: 404, in lists and in choices.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Field, URLField
-from django.http import HttpRequest
+from django.contrib.admin.options import BaseModelAdmin
+from django.db.models import Field, ForeignKey, QuerySet, URLField
+from django.http import Http404, HttpRequest
 from unfold.paginator import InfinitePaginator
 
+from brands import access
+from brands.access import Ability
+
 if TYPE_CHECKING:  # Unfold's classes carry no types; they are Django's with other templates
+    ModelAdminBase = BaseModelAdmin[Any]
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
 else:
     from unfold.admin import ModelAdmin, TabularInline
 
+    ModelAdminBase = object
 
-class Page(ModelAdmin):
+
+class OwnChoices(ModelAdminBase):
+    """A form offers, and takes, only what its user may see."""
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        page = admin.site._registry.get(db_field.related_model)
+        if field is not None and isinstance(page, Page) and not request.user.is_superuser:
+            offered = field.queryset if field.queryset is not None else page.model.objects.all()
+            field.queryset = page.visible(request, offered, self._ability_for(page))
+        return field
+
+    def _ability_for(self, page: Page) -> Ability:
+        """A brand is chosen to act for it; what belongs to it need only be seen."""
+        return getattr(self, "to_change", page.to_look) if page.brand_path == "pk" else page.to_look
+
+
+class Page(OwnChoices, ModelAdmin):
     """A page for staff. The total of the whole table is never asked for."""
 
+    brand_path: str | None = None  # None: rows of the installation, for superusers
+    to_look = Ability.ROWS
+    to_change = Ability.SEND
     show_full_result_count = False
+
+    def visible(
+        self, request: HttpRequest, rows: QuerySet[Any], ability: Ability | None = None
+    ) -> QuerySet[Any]:
+        """Those of `rows` that the user may look at, or has the ability for."""
+        return access.visible(rows, request.user, ability or self.to_look, path=self.brand_path)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return self.visible(request, super().get_queryset(request))
+
+    def _may(self, request: HttpRequest, ability: Ability, obj: Any) -> bool:
+        if self.brand_path is None:
+            return access.may(request.user, Ability.OWN, None)
+        if obj is None or self.brand_path.endswith("__many"):
+            return access.may_anywhere(request.user, ability)
+        return access.may(request.user, ability, access.brand_id_of(obj, self.brand_path))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, self.to_look, None)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, self.to_look, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self._may(request, self.to_change, None)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, self.to_change, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._may(request, self.to_change, obj)
+
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> NoReturn:
+        """Django leads to the front page; a missing row and a foreign one are both a 404 here."""
+        raise Http404(f"There is no {opts.verbose_name} {object_id}.")
 
     def formfield_for_dbfield(
         self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any
@@ -30,11 +99,29 @@ class Page(ModelAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
-class Inline(TabularInline):
-    """Rows shown on the page of the row they belong to."""
+class Inline(OwnChoices, TabularInline):
+    """Rows shown on the page of the row they belong to, to whoever may see and change that."""
 
     extra = 0
     tab = False
+    to_change = Ability.SEND
+
+    def _parent(self) -> Page:
+        page = self.admin_site._registry[self.parent_model]
+        assert isinstance(page, Page)  # noqa: S101 - all our pages are
+        return page
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._parent().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._parent().has_change_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._parent().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._parent().has_change_permission(request, obj)
 
 
 class BigTable(Page):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -22,6 +24,7 @@ from brands.admin import (
     retire,
     retire_and_pause,
 )
+from brands.braking import Braked
 from brands.models import Brand
 from brands.paging import Inline, Page
 from campaigns.models import Campaign, ListRoute, Slot, Template, TemplateVersion
@@ -49,6 +52,7 @@ class VersionInline(AddOnly, Inline):
 
 @admin.register(Template)
 class TemplateAdmin(NeverDeleted, Page):
+    brand_path = "brand"
     list_display = ("name", "brand", "retired_at")
     list_filter = (RetiredFilter, "brand")
     search_fields = ("name",)
@@ -93,7 +97,8 @@ def resume(page: Any, request: HttpRequest, rows: Rows) -> None:
 
 
 @admin.register(Campaign)
-class CampaignAdmin(NeverDeleted, Page):
+class CampaignAdmin(NeverDeleted, Braked):
+    brand_path = "brand"
     form = OneBrand
     list_display = ("name", "brand", "lead_list", "started_at", "paused_at", "pause_reason")
     list_filter = (PausedFilter, RetiredFilter, "brand")
@@ -116,6 +121,10 @@ class CampaignAdmin(NeverDeleted, Page):
         started = obj is not None and obj.started_at is not None
         return (*stamps, "brand", "lead_list", "destination") if started else stamps
 
+    def stamps(self, does: str, now: datetime) -> Mapping[str, Any]:
+        forgiven = {"pause_reason": ""} if does == "resume" else {}
+        return {**super().stamps(does, now), **forgiven}
+
     @admin.action(permissions=["change"], description="Start: open the draft slots")
     def start(self, request: HttpRequest, rows: Rows) -> None:
         for campaign in rows.select_related("brand", "lead_list", "template", "route"):
@@ -127,6 +136,7 @@ class CampaignAdmin(NeverDeleted, Page):
 
 @admin.register(ListRoute)
 class ListRouteAdmin(Page):
+    brand_path = "lead_list__brand"
     form = OneBrand
     list_display = ("lead_list", "route")
     search_fields = ("lead_list__name", "route__name")
@@ -136,6 +146,7 @@ class ListRouteAdmin(Page):
 
 @admin.register(Slot)
 class SlotAdmin(NeverDeleted, Page):
+    brand_path = "campaign__brand"
     list_display = ("campaign", "local_date", "ordinal", "local_time", "length_minutes", "state")
     list_filter = ("state",)
     search_fields = ("campaign__name",)

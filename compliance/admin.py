@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from brands.access import Ability
 from brands.admin import AddOnly, ReadOnly, Rows
 from brands.paging import BigTable, Page
 from compliance import consent, phones
@@ -41,6 +42,8 @@ class ByAddress(Page):
 
 @admin.register(Person)
 class PersonAdmin(ByAddress, ReadOnly, BigTable):
+    brand_path = "leads__brand__many"
+    to_look = Ability.PEOPLE
     list_display = ("id", "phone", "email", "opted_out_at", "held_at", "last_message_at")
     search_fields = ("phone__exact", "email__exact")
     fieldsets = (
@@ -60,6 +63,8 @@ class PersonAdmin(ByAddress, ReadOnly, BigTable):
 
 @admin.register(OptOutEvent)
 class OptOutEventAdmin(ByAddress, AddOnly, BigTable):
+    brand_path = "person__leads__brand__many"
+    to_look = Ability.PEOPLE
     list_display = ("id", "person", "source", "brand", "note", "at")
     list_filter = ("source",)
     search_fields = ("person__phone__exact", "person__email__exact")
@@ -76,6 +81,8 @@ class OptOutEventAdmin(ByAddress, AddOnly, BigTable):
 
 @admin.register(ConsentEvent)
 class ConsentEventAdmin(ByAddress, AddOnly, BigTable):
+    brand_path = "brand"
+    to_look = Ability.PEOPLE
     list_display = ("id", "person", "brand", "channel", "method", "agreed_at")
     list_filter = ("method",)
     search_fields = ("person__phone__exact", "person__email__exact")
@@ -101,6 +108,8 @@ class ClosedDayAdmin(Page):
 
 @admin.register(Keyword)
 class KeywordAdmin(Page):
+    brand_path = "brand"
+    to_change = Ability.MANAGE
     list_display = ("word", "label", "brand")
     list_filter = ("label", "brand")
     search_fields = ("word",)

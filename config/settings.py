@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from compliance.places import ZonesMissing, use_pinned_zones
 from config import env
 from config.logs import logging_configuration, scrub_event
+from config.look import UNFOLD_LOOK
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = env.folder("VAR_DIR", BASE_DIR / "var")
@@ -37,6 +38,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_rq",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "config",
     "brands",
     "compliance",
@@ -140,4 +143,4 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
 }
-UNFOLD = {"SITE_TITLE": "Sendonce", "SITE_HEADER": "Sendonce", "SITE_SYMBOL": "sms"}
+UNFOLD = UNFOLD_LOOK

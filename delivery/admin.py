@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 
+from brands.access import Ability
 from brands.admin import ReadOnly, Rows, SetOrNot, lines
 from brands.paging import BigTable, Inline, Page
 from compliance.admin import ByAddress
@@ -66,6 +67,7 @@ class AttemptInline(ReadOnly, Inline):
 
 @admin.register(Message)
 class MessageAdmin(ByAddress, ReadOnly, BigTable):
+    brand_path = "brand"
     list_display = ("id", "kind", "brand", "campaign", "slot", "status", "reason", "expires_at")
     list_filter = ("status", "kind", "brand")
     search_fields = ("person__phone__exact", "person__email__exact")
@@ -80,6 +82,7 @@ class MessageAdmin(ByAddress, ReadOnly, BigTable):
 
 @admin.register(Due)
 class DueAdmin(ReadOnly, BigTable):
+    brand_path = "brand"
     list_display = (
         *("message_id", "brand", "campaign", "lane", "priority", "not_before", "expires_at"),
         *("tries", "strikes", "reason"),
@@ -92,6 +95,8 @@ class DueAdmin(ReadOnly, BigTable):
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnly, BigTable):
+    brand_path = "message__brand"
+    to_look = Ability.PEOPLE
     list_display = (
         *("id", "message_id", "account", "number", "outcome", "code", "segments"),
         *("intent_at", "answered_at"),
@@ -123,6 +128,8 @@ class AttemptAdmin(ReadOnly, BigTable):
 
 @admin.register(Inbound)
 class InboundAdmin(ByAddress, ReadOnly, BigTable):
+    brand_path = "brand"
+    to_look = Ability.PEOPLE
     list_display = ("id", "received_at", "from_value", "to_value", "text", "label", "applied_at")
     list_filter = (AppliedFilter, "brand")
     search_fields = ("person__phone__exact",)
@@ -153,6 +160,8 @@ class WebhookEventAdmin(ReadOnly, BigTable):
 
 @admin.register(InboundReview)
 class InboundReviewAdmin(ByAddress, ReadOnly, BigTable):
+    brand_path = "inbound__brand"
+    to_look = Ability.PEOPLE
     list_display = ("id", "said", "received_at", "decision", "decided_at")
     list_filter = (DecidedFilter,)
     search_fields = ("person__phone__exact",)

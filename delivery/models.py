@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -98,6 +99,24 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"Message {self.pk}"
+
+
+class SingleText(models.Model):
+    """What one single message says: a text with {names}, their values, and where its link leads.
+
+    A test is a single message that a member of staff sends to their own phone.
+    """
+
+    message = models.OneToOneField(
+        Message, on_delete=models.DO_NOTHING, primary_key=True, related_name="single"
+    )
+    text = models.TextField()
+    values = models.JSONField(default=dict)
+    destination = models.TextField(blank=True)
+    is_test = models.BooleanField(default=False)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
 
 
 class Due(models.Model):
@@ -304,7 +323,10 @@ class Inbound(models.Model):
         indexes = [
             models.Index(
                 name="inbound_to_apply", fields=["person"], condition=Q(applied_at__isnull=True)
-            )
+            ),
+            models.Index(
+                name="stops_by_brand", fields=["brand", "received_at"], condition=Q(label="stop")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 
+from brands.access import Ability
 from brands.admin import NeverDeleted, ReadOnly, RetiredFilter, bring_back, lines, retire
 from brands.paging import BigTable, Page
 from compliance.admin import ByAddress
@@ -14,6 +15,9 @@ from leads import models
 @admin.register(models.Lead)
 class LeadAdmin(ByAddress, NeverDeleted, BigTable):
     """Intake says who a lead is and where; staff may mend the name and switch the lead off."""
+
+    brand_path = "brand"
+    to_look = Ability.PEOPLE
 
     list_display = ("id", "brand", "person", "first_name", "last_name", "status", "created_at")
     list_filter = ("status", "brand")
@@ -47,6 +51,7 @@ class LeadAdmin(ByAddress, NeverDeleted, BigTable):
 
 @admin.register(models.LeadList)
 class LeadListAdmin(NeverDeleted, Page):
+    brand_path = "brand"
     list_display = ("name", "brand", "created_at", "retired_at")
     list_filter = (RetiredFilter, "brand")
     search_fields = ("name",)
@@ -63,6 +68,8 @@ class LeadListAdmin(NeverDeleted, Page):
 
 @admin.register(models.ListEntry)
 class ListEntryAdmin(ByAddress, ReadOnly, BigTable):
+    brand_path = "lead_list__brand"
+    to_look = Ability.PEOPLE
     list_display = ("id", "lead_list", "lead", "added_at")
     list_filter = ("lead_list",)
     search_fields = ("lead__person__phone__exact", "lead__person__email__exact")
@@ -72,6 +79,7 @@ class ListEntryAdmin(ByAddress, ReadOnly, BigTable):
 
 @admin.register(models.Import)
 class ImportAdmin(ReadOnly, Page):
+    brand_path = "brand"
     list_display = (
         *("file_name", "brand", "lead_list", "state", "rows_read", "leads_created"),
         *("leads_updated", "rows_refused", "started_at"),
@@ -84,6 +92,8 @@ class ImportAdmin(ReadOnly, Page):
 
 @admin.register(models.ImportError)
 class ImportErrorAdmin(ReadOnly, BigTable):
+    brand_path = "taken_in__brand"
+    to_look = Ability.PEOPLE
     list_display = ("taken_in", "line", "field", "code", "message")
     list_filter = ("code",)
     list_select_related = ("taken_in",)
@@ -97,6 +107,8 @@ class ImportErrorAdmin(ReadOnly, BigTable):
 
 @admin.register(models.RejectedLead)
 class RejectedLeadAdmin(ReadOnly, BigTable):
+    brand_path = "brand"
+    to_look = Ability.PEOPLE
     list_display = ("at", "brand", "source", "code", "message")
     list_filter = ("brand",)
     search_fields = ("code__exact",)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Upper
 
 from brands.clock import database_now
-from brands.models import Brand
+from brands.models import ApiKey, Brand
 from compliance.models import ConsentEvent, Person, Places
 
 
@@ -97,9 +98,13 @@ class ListEntry(models.Model):
 
 
 class Import(models.Model):
-    """One file taken in, with its counts. Rows commit in chunks; `rows_read` says how far."""
+    """One file taken in, with its counts. Rows commit in chunks; `rows_read` says how far.
+
+    An uploaded file waits in `ImportPart` rows until a worker has taken it in.
+    """
 
     class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
         RUNNING = "running", "Running"
         DONE = "done", "Done"
         FAILED = "failed", "Stopped"
@@ -109,12 +114,34 @@ class Import(models.Model):
     file_name = models.CharField(max_length=255)
     state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
     problem = models.TextField(blank=True)
+    source = models.CharField(max_length=80, blank=True, db_default="")
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    bytes_total = models.PositiveBigIntegerField(default=0, db_default=0)
+    bytes_read = models.PositiveBigIntegerField(default=0, db_default=0)
     rows_read = models.PositiveBigIntegerField(default=0)
     leads_created = models.PositiveBigIntegerField(default=0)
     leads_updated = models.PositiveBigIntegerField(default=0)
     rows_refused = models.PositiveBigIntegerField(default=0)
     started_at = models.DateTimeField(db_default=database_now(), editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
+class ImportPart(models.Model):
+    """A piece of an uploaded file, in the order of `ordinal`; gone when the import has ended."""
+
+    taken_in = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="parts")
+    ordinal = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_part_per_place", fields=["taken_in", "ordinal"])
+        ]
 
 
 class ImportError(models.Model):
@@ -137,3 +164,25 @@ class RejectedLead(models.Model):
     message = models.TextField()
     fields = models.JSONField(default=dict)
     at = models.DateTimeField(db_default=database_now(), editable=False)
+
+
+class ApiRequest(models.Model):
+    """A partner's request under its idempotency key, and the answer that a repetition gets.
+
+    `status` is null while the first one is still being worked on.
+    """
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT)
+    idempotency_key = models.CharField(max_length=255)
+    body_hash = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    answer = models.JSONField(null=True)
+    at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="one_request_per_idempotency_key", fields=["brand", "idempotency_key"]
+            )
+        ]

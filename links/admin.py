@@ -11,6 +11,7 @@ from links.models import Click, ShortLink
 
 @admin.register(ShortLink)
 class ShortLinkAdmin(ReadOnly, BigTable):
+    brand_path = "brand"
     list_display = ("code", "brand", "destination", "expires_at")
     search_fields = ("code__exact",)
     search_help_text = "A whole code"
@@ -20,6 +21,7 @@ class ShortLinkAdmin(ReadOnly, BigTable):
 
 @admin.register(Click)
 class ClickAdmin(ReadOnly, BigTable):
+    brand_path = "link__brand"
     list_display = ("at", "link", "method", "ip", "verdict")
     list_filter = ("verdict",)
     search_fields = ("link__code__exact",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -15,6 +16,7 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from brands import clock
+from brands.access import Ability
 from brands.admin import (
     NeverDeleted,
     PausedFilter,
@@ -28,6 +30,7 @@ from brands.admin import (
     retire,
     retire_and_pause,
 )
+from brands.braking import Braked
 from brands.models import Installation
 from brands.paging import Inline, Page
 from providers.addresses import AddressRefused, allowed
@@ -105,8 +108,16 @@ def forgive(page: Any, request: HttpRequest, rows: Rows) -> None:
     change_rows(page, request, rows.exclude(paused_at=None, fault=""), "resumed", **stamps)
 
 
+class Forgiving(Braked):
+    """Who resumes an account or a number forgives the fault that paused it."""
+
+    def stamps(self, does: str, now: datetime) -> Mapping[str, Any]:
+        forgiven = {"fault": "", "resumed_at": now} if does == "resume" else {}
+        return {**super().stamps(does, now), **forgiven}
+
+
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(NeverDeleted, Page):
+class ProviderAccountAdmin(NeverDeleted, Forgiving):
     form = AccountForm
     list_display = ("name", "kind", "is_simulated", "weight", "in_flight", "paused_at", "fault")
     list_filter = (PausedFilter, RetiredFilter, "kind")
@@ -157,7 +168,10 @@ class ProviderAccountAdmin(NeverDeleted, Page):
 
 
 @admin.register(SenderNumber)
-class SenderNumberAdmin(NeverDeleted, Page):
+class SenderNumberAdmin(NeverDeleted, Forgiving):
+    to_brake = Ability.MANAGE
+    brand_path = "brand"
+    to_change = Ability.MANAGE
     list_display = (
         *("value", "account", "brand", "kind", "segments_per_second"),
         *("rests_until", "paused_at", "fault"),
@@ -203,16 +217,18 @@ class RouteNumberInline(Inline):
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> forms.ModelChoiceField[Any] | None:
+    ) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if field and db_field.name == "number":
-            field.queryset = SenderNumber.objects.select_related("account").order_by("value")
+            field.queryset = field.queryset.select_related("account").order_by("value")
             field.choices = list(ModelChoiceIterator(field))  # read once, not again for each row
         return field
 
 
 @admin.register(Route)
 class RouteAdmin(NeverDeleted, Page):
+    brand_path = "brand"
+    to_change = Ability.MANAGE
     list_display = ("name", "brand", "is_default", "channel", "retired_at")
     list_filter = (RetiredFilter, "brand")
     search_fields = ("name", "brand__name")

@@ -12,6 +12,7 @@ import shutil
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import connections
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
@@ -38,8 +39,16 @@ def page(monkeypatch, provoked):
         troubles = watch(opened)
         yield opened
         browser.close()
+        connections.close_all()  # beside the loop Django keeps connections of their own
     unexpected = [one for one in troubles if not any(part in one for part in provoked)]
     assert unexpected == []
+
+
+@pytest.fixture
+def site(transactional_db, monkeypatch, sandbox, live_server):
+    """The address of our own web server, in a sandbox at noon. Its threads keep no connection."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    return live_server.url
 
 
 @pytest.fixture

@@ -1,0 +1,7 @@
+"""Pages of lists and imports, inside the admin."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

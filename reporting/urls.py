@@ -1,0 +1,7 @@
+"""Report pages and the index, inside the admin."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
