@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Any, TypeVar
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from brands.models import Brand, Membership
@@ -100,6 +100,24 @@ def brand_id_of(row: Any, path: str) -> int | None:
     name = last if last == "pk" or last.endswith("_id") else f"{last}_id"
     found = getattr(row, name, None)
     return found if isinstance(found, int) else None
+
+
+def opens_admin(user: User) -> bool:
+    """Whether the user may log in to the admin: who may do something there, and partners not."""
+    roles = Membership.objects.filter(user_id=user.pk)
+    return user.is_superuser or any(MAY[role] for role in roles.values_list("role", flat=True))
+
+
+def settle_log_in(user_id: int) -> None:
+    """Let a user's log-in follow from their roles; call it whenever these have changed."""
+    for user in User.objects.filter(pk=user_id):
+        User.objects.filter(pk=user_id).update(is_staff=opens_admin(user))
+
+
+def is_last_owner(user: User) -> bool:
+    """Whether nobody but this user may do everything."""
+    owners = User.objects.filter(is_superuser=True, is_active=True)
+    return owners.filter(pk=user.pk).exists() and not owners.exclude(pk=user.pk).exists()
 
 
 def masked(address: str | None) -> str:

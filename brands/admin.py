@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from brands import clock
+from brands import (
+    access,
+    clock,
+    key_admin,  # noqa: F401 - registers the keys
+    stopping,
+    user_admin,  # noqa: F401 - registers the users
+)
 from brands.access import Ability
 from brands.braking import Braked
-from brands.models import ApiKey, Brand, ClockShift, Installation, Membership
+from brands.models import Brand, ClockShift, Installation
 from brands.paging import Page
 
 Rows = QuerySet[Any]
@@ -76,6 +80,27 @@ class RetiredFilter(SetOrNot):
     words = ("Retired", "In use")
 
 
+class BrandFilter(admin.SimpleListFilter):
+    """Filters by brand, and names only those whose rows the user may see on this page."""
+
+    title = "brand"
+    parameter_name = "brand"
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        self._path = (model_admin.brand_path or "brand").removesuffix("__many")
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        offered = access.brands(request.user, model_admin.to_look)
+        return [(str(pk), name) for pk, name in offered.values_list("pk", "name")]
+
+    def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
+        chosen = self.value()
+        if chosen is None or not chosen.isdecimal():
+            return queryset
+        return queryset.filter(**{self._path: int(chosen)})
+
+
 def lines(value: object) -> SafeString | str:
     """Stored JSON as a person reads it: one line for each entry."""
     if isinstance(value, Mapping):
@@ -83,6 +108,20 @@ def lines(value: object) -> SafeString | str:
     if isinstance(value, list | tuple):
         return format_html_join("", "<div>{}</div>", ((entry,) for entry in value)) or "-"
     return format_html("{}", value)
+
+
+def pill(words: str, tone: str = "") -> SafeString:
+    """A word in a colour of its own: good, warn, bad or info; none is grey."""
+    return format_html('<span class="so-pill {}">{}</span>', f"so-{tone}" if tone else "", words)
+
+
+def state_pill(row: Any, works: str) -> SafeString:
+    """The state of what can be paused and retired; `works` is the word for neither."""
+    if row.retired_at:
+        return pill("Retired")
+    if row.paused_at:
+        return pill(f"Paused since {row.paused_at:%d %b, %H:%M} UTC", "warn")
+    return pill(works, "good")
 
 
 def change_rows(page: Any, request: HttpRequest, rows: Rows, done: str, **changes: Any) -> None:
@@ -137,8 +176,32 @@ class BrandForm(forms.ModelForm):  # type: ignore[type-arg] # generic for the ch
     link_hosts = HostsField(
         required=False,
         label="Link hosts",
-        help_text="Hosts that links of this brand may lead to, one a line.",
+        help_text="Where {link} in a campaign of this brand may lead, one host a line, such as"
+        " jobs.example.com. Nothing else is linked to.",
     )
+
+    class Meta:
+        labels = {
+            "zone": "Time zone",
+            "opens": "Opens at",
+            "closes": "Closes at",
+            "sunday_opens": "Opens on Sundays at",
+            "daily_cap": "Messages a day, at most",
+            "segments_per_second": "Segments a second, at most",
+            "fairness_weight": "Share beside other brands",
+            "short_domain": "Short domain",
+            "opt_out_line": "Opt-out line",
+            "stop_reply": "Answer to STOP",
+            "help_reply": "Answer to HELP",
+            "join_reply": "Answer to START and JOIN",
+        }
+        help_texts = {
+            "slug": "Names the brand in commands and files; filled in from the name.",
+            "segments_per_second": "All numbers of the brand together. Empty: no limit of its own.",
+            "fairness_weight": "When several brands send at once, a brand of weight 3 gets three"
+            " times the turns of one of weight 1.",
+            "opt_out_line": "Put at the end of every campaign text that does not hold it.",
+        }
 
 
 @admin.register(Brand)
@@ -146,56 +209,71 @@ class BrandAdmin(NeverDeleted, Braked):
     brand_path = "pk"
     to_change = Ability.MANAGE
     form = BrandForm
-    list_display = ("name", "zone", "opens", "closes", "daily_cap", "short_domain", "paused_at")
+    list_display = ("name", "state", "hours", "zone", "cap", "short_domain")
     list_filter = (PausedFilter, RetiredFilter)
     search_fields = ("name", "slug")
+    ordering = ("name",)
     readonly_fields = ("paused_at", "retired_at", "created_at")
     prepopulated_fields = {"slug": ("name",)}
     fieldsets = (
-        (None, {"fields": ("name", "slug", "paused_at", "retired_at", "created_at")}),
-        ("When it may send", {"fields": ("zone", "opens", "closes", "sunday_opens")}),
+        (None, {"fields": ("name", "slug")}),
+        (
+            "When it may send",
+            {
+                "fields": ("zone", "opens", "closes", "sunday_opens"),
+                "description": "By each person's own clock, wherever they may be. The rules of"
+                " their state hold beside these hours, and before 8:00 and after 21:00 nothing is"
+                " ever sent.",
+            },
+        ),
         ("How much", {"fields": ("daily_cap", "segments_per_second", "fairness_weight")}),
         ("Links", {"fields": ("short_domain", "link_hosts")}),
-        ("Texts", {"fields": ("opt_out_line", "stop_reply", "help_reply", "join_reply")}),
+        (
+            "Texts",
+            {
+                "fields": ("opt_out_line", "stop_reply", "help_reply", "join_reply"),
+                "description": "What people read who write STOP, HELP or START. Say the brand's"
+                " name in each.",
+            },
+        ),
+        ("State", {"fields": ("paused_at", "retired_at", "created_at")}),
     )
     actions = (pause, resume, retire_and_pause, bring_back)
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return access.may(request.user, Ability.OWN, None)
 
-@admin.register(Membership)
-class MembershipAdmin(Page):
-    list_display = ("user", "brand", "role")
-    list_filter = ("role", "brand")
-    search_fields = ("user__username",)
-    list_select_related = ("user", "brand")
-    autocomplete_fields = ("user", "brand")
+    @admin.display(description="State")
+    def state(self, brand: Brand) -> SafeString:
+        return state_pill(brand, "Sends")
 
+    @admin.display(description="Hours", ordering="opens")
+    def hours(self, brand: Brand) -> str:
+        return (
+            f"{brand.opens:%H:%M} to {brand.closes:%H:%M}, Sundays from {brand.sunday_opens:%H:%M}"
+        )
 
-@admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnly, Page):
-    brand_path = "brand"
-    to_look = Ability.MANAGE
-    to_change = Ability.MANAGE
-    list_display = ("prefix", "name", "brand", "created_at", "expires_at", "revoked_at")
-    list_filter = ("brand",)
-    search_fields = ("prefix", "name")
-    list_select_related = ("brand",)
-    fields = ("brand", "name", "prefix", "scopes_read", "created_at", "expires_at", "revoked_at")
-    readonly_fields = ("scopes_read",)
-
-    @admin.display(description="Scopes")
-    def scopes_read(self, key: ApiKey) -> str:
-        return lines(key.scopes)
+    @admin.display(description="Messages a day", ordering="daily_cap")
+    def cap(self, brand: Brand) -> str:
+        return "no cap" if brand.daily_cap is None else f"{brand.daily_cap:,}"
 
 
 @admin.register(Installation)
 class InstallationAdmin(NeverDeleted, Page):
-    list_display = ("identity", "is_sandbox", "stopped_at")
+    list_display = ("name", "stopped_at", "persons_per_day", "persons_per_week")
     readonly_fields = ("identity", "is_sandbox", "stopped_at", "system_identifier")
     fieldsets = (
-        (None, {"fields": readonly_fields}),
         (
-            "What one person may get",
+            "What one person may get, from all brands together",
             {"fields": ("persons_per_day", "persons_per_week", "person_gap_minutes")},
+        ),
+        (
+            "This installation",
+            {
+                "fields": readonly_fields,
+                "description": "Set once, when it was made. Everything is stopped and goes on"
+                " again by the button at the head of each page.",
+            },
         ),
     )
     actions = ("stop_all", "end_the_stop")
@@ -203,36 +281,33 @@ class InstallationAdmin(NeverDeleted, Page):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    @admin.display(description="Installation")
+    def name(self, installation: Installation) -> str:
+        return "Sandbox" if installation.is_sandbox else "Real installation"
+
     @admin.action(permissions=["change"], description="Stop all sending, replies too")
     def stop_all(self, request: HttpRequest, rows: Rows) -> None:
-        now = clock.now()
-        change_rows(self, request, rows.filter(stopped_at=None), "stopped", stopped_at=now)
+        self.message_user(request, f"{int(stopping.stop_all())} stopped.")
 
     @admin.action(permissions=["change"], description="End the stop: send again")
     def end_the_stop(self, request: HttpRequest, rows: Rows) -> None:
-        change_rows(self, request, rows.exclude(stopped_at=None), "sending", stopped_at=None)
+        self.message_user(request, f"{int(stopping.end_the_stop())} sending.")
 
 
 @admin.register(ClockShift)
 class ClockShiftAdmin(ReadOnly, Page):
-    list_display = ("id", "real_at", "seconds", "total_seconds")
+    list_display = ("made", "forward", "ahead")
     fields = ("real_at", "seconds", "total_seconds")
     ordering = ("-id",)
 
+    @admin.display(description="Made at (real time, UTC)", ordering="id")
+    def made(self, shift: ClockShift) -> str:
+        return f"{shift.real_at:%Y-%m-%d %H:%M:%S}"
 
-admin.site.unregister(User)
-admin.site.unregister(Group)
+    @admin.display(description="Moved forward by")
+    def forward(self, shift: ClockShift) -> str:
+        return str(timedelta(seconds=shift.seconds))
 
-
-@admin.register(User)
-class StaffAdmin(UserAdmin, Page):  # type: ignore[type-arg]
-    """Django's own page of users, in the clothes of the others."""
-
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-
-
-@admin.register(Group)
-class StaffGroupAdmin(GroupAdmin, Page):
-    pass
+    @admin.display(description="Ahead of real time since")
+    def ahead(self, shift: ClockShift) -> str:
+        return str(timedelta(seconds=shift.total_seconds))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
-from django.db.models import Field, ForeignKey, QuerySet, URLField
+from django.db.models import Field, ForeignKey, QuerySet, TimeField, URLField
 from django.http import Http404, HttpRequest
 from unfold.paginator import InfinitePaginator
 
@@ -96,7 +96,10 @@ class Page(OwnChoices, ModelAdmin):
     ) -> forms.Field | None:
         if isinstance(db_field, URLField):
             kwargs.setdefault("assume_scheme", "https")
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(db_field, TimeField):
+            field.widget.format = "%H:%M"
+        return field
 
 
 class Inline(OwnChoices, TabularInline):

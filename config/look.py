@@ -29,6 +29,7 @@ NAVIGATION = [
     {
         "items": [
             item("What moves now", "monitoring", "admin:index", FIGURES),
+            item("Report", "bar_chart", "report", FIGURES),
         ],
     },
     {
@@ -115,6 +116,8 @@ UNFOLD_LOOK: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {"primary": BLUE},
     "STYLES": [lambda request: static("sendonce/pages.css")],
+    "LOGIN": {"form": "brands.log_in.LogInForm"},
     "GLOBAL_CALLBACK": "brands.header.context",
+    "DASHBOARD_CALLBACK": "reporting.live_page.dashboard",
     "SIDEBAR": {"show_search": False, "navigation": NAVIGATION},
 }

@@ -22,13 +22,21 @@ class ShortLinkAdmin(ReadOnly, BigTable):
 @admin.register(Click)
 class ClickAdmin(ReadOnly, BigTable):
     brand_path = "link__brand"
-    list_display = ("at", "link", "method", "ip", "verdict")
+    list_display = ("at", "link", "by", "ip", "agent_read")
     list_filter = ("verdict",)
     search_fields = ("link__code__exact",)
     search_help_text = "The whole code of a link"
     list_select_related = ("link",)
     fields = ("link", "at", "method", "ip", "agent", "referer", "verdict", "reasons_read")
     readonly_fields = ("reasons_read",)
+
+    @admin.display(description="By", ordering="verdict")
+    def by(self, click: Click) -> str:
+        return click.get_verdict_display() if click.verdict else "Not judged yet"
+
+    @admin.display(description="Browser")
+    def agent_read(self, click: Click) -> str:
+        return click.agent[:60] or "said nothing"
 
     @admin.display(description="Reasons")
     def reasons_read(self, click: Click) -> str:

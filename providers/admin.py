@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import ForeignKey
+from django.db.models import ForeignKey, Q
 from django.forms.models import BaseInlineFormSet, ModelChoiceIterator
 from django.http import HttpRequest
-from unfold.widgets import UnfoldAdminPasswordWidget
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminPasswordWidget
 
-from brands import clock
+from brands import access, clock
 from brands.access import Ability
 from brands.admin import (
+    BrandFilter,
     NeverDeleted,
     PausedFilter,
     ReadOnly,
@@ -27,8 +31,10 @@ from brands.admin import (
     change_rows,
     lines,
     pause,
+    pill,
     retire,
     retire_and_pause,
+    state_pill,
 )
 from brands.braking import Braked
 from brands.models import Installation
@@ -37,9 +43,11 @@ from providers.addresses import AddressRefused, allowed
 from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber, WeightChange
 from providers.registry import ADAPTERS
 
+MICROS = 1_000_000  # of a dollar
+
 
 def field_name(kind: str, credential: str) -> str:
-    return f"{kind}-{credential}"
+    return f"{kind}_{credential}"
 
 
 def names_of(kind: str) -> tuple[str, ...]:
@@ -62,6 +70,43 @@ class WriteOnlyCredentials(forms.ModelForm):  # type: ignore[type-arg] # generic
     """Empty fields leave what is stored as it is."""
 
     secrets: Mapping[str, str] | None = None  # None: nothing was typed
+    price = forms.DecimalField(
+        label="Price of a segment, in dollars",
+        min_value=0,
+        max_value=10,
+        max_digits=8,
+        decimal_places=6,
+        required=False,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text="Such as 0.0079. Forecasts and reports reckon with it.",
+    )
+
+    class Meta:
+        labels = {
+            "base_url": "Address",
+            "segments_per_second": "Segments a second, at most",
+            "in_flight": "Requests at once, at most",
+            "pinned_until": "Weight stays until",
+        }
+        help_texts = {
+            "segments_per_second": "All numbers of the account together. Empty: no limit of its"
+            " own.",
+            "weight": "Divides messages among the accounts of a route; 0 sends nothing.",
+            "in_flight": "Of one worker. A slow provider wants more, a strict one fewer.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["price"] = Decimal(self.instance.price_micros) / MICROS
+            for name, secret in self._stored().items():
+                if field := self.fields.get(field_name(self.instance.kind, name)):
+                    field.help_text = f"Stored, {len(secret)} characters. Empty: it stays."
+
+    def clean_price(self) -> Decimal:
+        price = Decimal(self.cleaned_data["price"] or 0)
+        self.instance.price_micros = int(price * MICROS)
+        return price
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
@@ -116,27 +161,70 @@ class Forgiving(Braked):
         return {**super().stamps(does, now), **forgiven}
 
 
+def working_pill(row: Any) -> SafeString:
+    """The state of an account or a number, with what the provider said when it refused it."""
+    if row.paused_at and row.fault:
+        return pill(f"Refused: {row.fault}", "bad")
+    rests_until = getattr(row, "rests_until", None)
+    if not row.paused_at and not row.retired_at and rests_until and rests_until > clock.now():
+        return pill(f"Rests until {rests_until:%H:%M:%S} UTC", "info")
+    return state_pill(row, "Works")
+
+
+class NumberInline(ReadOnly, Inline):
+    model = SenderNumber
+    fields = ("value", "kind", "brand", "segments_per_second", "state")
+    readonly_fields = fields
+    show_change_link = True
+    verbose_name_plural = "Its numbers"
+
+    def get_queryset(self, request: HttpRequest) -> Rows:
+        return super().get_queryset(request).select_related("brand")
+
+    @admin.display(description="State")
+    def state(self, number: SenderNumber) -> SafeString:
+        return working_pill(number)
+
+
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(NeverDeleted, Forgiving):
     form = AccountForm
-    list_display = ("name", "kind", "is_simulated", "weight", "in_flight", "paused_at", "fault")
+    list_display = ("name", "kind", "state", "price_read", "rate", "weight")
     list_filter = (PausedFilter, RetiredFilter, "kind")
     search_fields = ("name",)
+    ordering = ("name",)
     actions = (pause, forgive, retire_and_pause, bring_back)
+    # A stored account's kind is no field any more: then only its own credentials are on the page.
+    conditional_fields = {
+        field_name(kind, name): f"typeof kind === 'undefined' || kind == '{kind}'"
+        for kind in ADAPTERS
+        for name in names_of(kind)
+    }
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [NumberInline] if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
-        secrets = [
-            (f"Credentials of {ADAPTERS[kind].label}", {"fields": names})
-            for kind in ([obj.kind] if obj else ADAPTERS)
-            if kind in ADAPTERS and (names := [field_name(kind, n) for n in names_of(kind)])
-        ]
+        kinds = [obj.kind] if obj else list(ADAPTERS)
+        secrets = tuple(
+            field_name(kind, name) for kind in kinds if kind in ADAPTERS for name in names_of(kind)
+        )
         return (
-            (None, {"fields": ("name", "kind", "base_url", "is_simulated", "created_at")}),
-            *secrets,
+            (None, {"fields": ("name", "kind", "base_url", "is_simulated")}),
+            (
+                "Credentials",
+                {
+                    "fields": secrets,
+                    "description": "Stored encrypted and never shown again. Choose the kind first.",
+                },
+            ),
             *([("What comes back", {"fields": ("inbound_address",)})] if obj else []),
             ("Limits", {"fields": ("segments_per_second", "in_flight")}),
-            ("Price and weight", {"fields": ("price_micros", "weight", "pinned_until")}),
-            ("State", {"fields": ("paused_at", "fault", "resumed_at", "retired_at")}),
+            ("Price and weight", {"fields": ("price", "weight", "pinned_until")}),
+            (
+                "State",
+                {"fields": ("paused_at", "fault", "resumed_at", "retired_at", "created_at")},
+            ),
         )
 
     def get_readonly_fields(
@@ -145,11 +233,26 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
         stamps = ("created_at", "paused_at", "fault", "resumed_at", "retired_at")
         return (*(("kind", "inbound_address") if obj else ()), "is_simulated", *stamps)
 
+    @admin.display(description="State")
+    def state(self, account: ProviderAccount) -> SafeString:
+        return working_pill(account)
+
+    @admin.display(description="Price of a segment", ordering="price_micros")
+    def price_read(self, account: ProviderAccount) -> str:
+        return f"${account.price_micros / MICROS:.4f}"
+
+    @admin.display(description="Segments a second", ordering="segments_per_second")
+    def rate(self, account: ProviderAccount) -> str:
+        limit = account.segments_per_second
+        return "no limit of its own" if limit is None else f"{limit:,g}"
+
     @admin.display(description="Where people's texts go")
-    def inbound_address(self, account: ProviderAccount) -> str:
+    def inbound_address(self, account: ProviderAccount) -> SafeString:
         address = f"{settings.PUBLIC_BASE_URL}/webhooks/{account.kind}/{account.pk}/inbound"
-        return (
-            f"{address} (set this at the provider as the address of every number's inbound texts)"
+        return format_html(
+            '<code class="so-wrap">{}</code><br>Set this at the provider as the address of every'
+            " number's inbound texts.",
+            address,
         )
 
     def save_model(
@@ -169,34 +272,65 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
 
 @admin.register(SenderNumber)
 class SenderNumberAdmin(NeverDeleted, Forgiving):
-    to_brake = Ability.MANAGE
     brand_path = "brand"
+    to_brake = Ability.MANAGE
     to_change = Ability.MANAGE
-    list_display = (
-        *("value", "account", "brand", "kind", "segments_per_second"),
-        *("rests_until", "paused_at", "fault"),
-    )
-    list_filter = (PausedFilter, RetiredFilter, "kind", "account", "brand")
+    list_display = ("value", "state", "account", "brand", "kind", "rate")
+    list_filter = (PausedFilter, RetiredFilter, "kind", BrandFilter)
     search_fields = ("value",)
     list_select_related = ("account", "brand")
+    ordering = ("value",)
     autocomplete_fields = ("account", "brand")
     fieldsets = (
-        (None, {"fields": ("account", "value", "kind", "brand", "segments_per_second")}),
-        ("Replies", {"fields": ("sends_stop_reply", "sends_help_reply")}),
+        (
+            None,
+            {
+                "fields": ("account", "value", "kind", "brand", "segments_per_second"),
+                "description": "A number belongs to one account. Without a brand, the routes of"
+                " all brands may use it.",
+            },
+        ),
+        (
+            "Replies",
+            {
+                "fields": ("sends_stop_reply", "sends_help_reply"),
+                "description": "Tick what the provider answers by itself, so that people are not"
+                " answered twice.",
+            },
+        ),
         ("State", {"fields": ("health_read", "rests_until", "paused_at", "fault")}),
         ("Times", {"fields": ("resumed_at", "retired_at")}),
     )
     actions = (pause, forgive, retire_and_pause, bring_back)
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return access.may(request.user, Ability.OWN, None)
+
     def get_readonly_fields(
         self, request: HttpRequest, obj: SenderNumber | None = None
     ) -> tuple[str, ...]:
         stamps = ("health_read", "rests_until", "paused_at", "fault", "resumed_at", "retired_at")
-        return (*(("account", "value") if obj else ()), *stamps)
+        owned = () if self.has_add_permission(request) else ("brand", "segments_per_second")
+        return (*(("account", "value", *owned) if obj else ()), *stamps)
+
+    @admin.display(description="State")
+    def state(self, number: SenderNumber) -> SafeString:
+        return working_pill(number)
+
+    @admin.display(description="Segments a second", ordering="segments_per_second")
+    def rate(self, number: SenderNumber) -> str:
+        return f"{number.segments_per_second:,g}"
 
     @admin.display(description="Health")
     def health_read(self, number: SenderNumber) -> str:
         return lines(number.health)
+
+
+def offered_numbers(request: HttpRequest) -> Rows:
+    """Numbers of the user's brands, and those that every brand may use."""
+    ids = access.brand_ids(request.user, Ability.MANAGE)
+    mine = Q() if ids is None else Q(brand=None) | Q(brand__in=ids)
+    return SenderNumber.objects.filter(mine).select_related("account").order_by("value")
 
 
 class OwnNumbers(BaseInlineFormSet):  # type: ignore[type-arg] # generic for the checker only
@@ -220,7 +354,7 @@ class RouteNumberInline(Inline):
     ) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if field and db_field.name == "number":
-            field.queryset = field.queryset.select_related("account").order_by("value")
+            field.queryset = offered_numbers(request)
             field.choices = list(ModelChoiceIterator(field))  # read once, not again for each row
         return field
 
@@ -229,19 +363,57 @@ class RouteNumberInline(Inline):
 class RouteAdmin(NeverDeleted, Page):
     brand_path = "brand"
     to_change = Ability.MANAGE
-    list_display = ("name", "brand", "is_default", "channel", "retired_at")
-    list_filter = (RetiredFilter, "brand")
+    list_display = ("name", "brand", "use", "shares", "state")
+    list_filter = (RetiredFilter, BrandFilter)
     search_fields = ("name", "brand__name")
     list_select_related = ("brand",)
+    ordering = ("brand__name", "name")
     autocomplete_fields = ("brand",)
-    fields = ("brand", "name", "is_default", "channel", "retired_at")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": ("brand", "name", "is_default", "shares", "retired_at"),
+                "description": "The numbers that messages go out by. Lower order goes first, and"
+                " only when none of it can send the next one takes over; within one order the"
+                " weights divide the messages. Whoever heard a brand from a number keeps it.",
+            },
+        ),
+    )
     inlines = (RouteNumberInline,)
     actions = (retire, bring_back)
+
+    def get_queryset(self, request: HttpRequest) -> Rows:
+        return super().get_queryset(request).prefetch_related("numbers__number__account")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Route | None = None
     ) -> tuple[str, ...]:
-        return (*(("brand",) if obj else ()), "retired_at")
+        return (*(("brand",) if obj else ()), "shares", "retired_at")
+
+    @admin.display(description="Used", ordering="is_default")
+    def use(self, route: Route) -> str:
+        return "by default" if route.is_default else "where it is chosen"
+
+    @admin.display(description="State")
+    def state(self, route: Route) -> SafeString:
+        return pill("Retired") if route.retired_at else pill("In use", "good")
+
+    @admin.display(description="Who sends how much")
+    def shares(self, route: Route) -> str:
+        return shares_in_words(route) or "Nobody: it has no number yet."
+
+
+def shares_in_words(route: Route) -> str:
+    """The share of each number, order by order, as long as all of them work."""
+    parts = []
+    rows = list(route.numbers.all()) if route.pk else []
+    for order in sorted({row.order for row in rows}):
+        same = [row for row in rows if row.order == order]
+        total = sum(row.weight for row in same) or 1
+        named = (f"{row.number.value} {100 * row.weight / total:.0f} %" for row in same)
+        parts.append(", ".join(named))
+    return "; then ".join(parts)
 
 
 @admin.register(WeightChange)

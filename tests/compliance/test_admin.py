@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from compliance.models import OptOutEvent, Person
-from tests.factories import make_person
+from tests.factories import make_brand, make_lead, make_person
 
 ADD = reverse("admin:compliance_optoutevent_add")
 
@@ -19,18 +19,53 @@ def staff(client):
 
 
 class TestAnOptOutTypedIn:
-    def test_binds_the_person(self, staff):
-        person = make_person()
-        staff.post(ADD, {"person": person.pk, "note": "By phone"})
+    @pytest.mark.parametrize("typed", ["+12125550100", "(212) 555-0100", "ada@Example.com "])
+    def test_binds_the_person_however_it_is_written(self, staff, typed):
+        make_person(phone="+12125550100", email="ada@example.com")
+        staff.post(ADD, {"address": typed, "note": "By phone"})
         event, person = OptOutEvent.objects.get(), Person.objects.get()
         assert (event.person, event.source, event.note) == (person, "staff", "By phone")
         assert (person.opted_out_at, person.opt_out_event_id) == (event.at, event.pk)
 
+    @pytest.mark.parametrize("is_first", [True, False], ids=["the lead's", "the e-mail's owner"])
+    def test_binds_whom_a_lead_names_beside(self, staff, is_first):
+        person, owner = make_person(), make_person(phone=None, email="ada@example.com")
+        make_lead(make_brand(), person, email_person=owner)
+        staff.post(ADD, {"address": person.phone if is_first else owner.email, "note": ""})
+        assert not Person.objects.filter(opted_out_at=None).exists()
+
+    def test_leaves_everybody_else_alone(self, staff):
+        person, other = make_person(), make_person()
+        make_lead(make_brand(), person)
+        make_lead(make_brand(), other)
+        staff.post(ADD, {"address": person.phone, "note": ""})
+        assert list(Person.objects.filter(opted_out_at=None)) == [other]
+
+    def test_is_kept_for_a_number_that_nobody_has_brought_yet(self, staff):
+        staff.post(ADD, {"address": "+1 212 555 0100", "note": ""})
+        assert Person.objects.get(phone="+12125550100").opted_out_at is not None
+
+    @pytest.mark.parametrize(
+        ("typed", "words"),
+        [
+            pytest.param("", "This field is required.", id="nothing"),
+            pytest.param("ada@", "This is not an e-mail address.", id="half an address"),
+            pytest.param("hello", "class=", id="words"),
+        ],
+    )
+    def test_says_what_is_wrong_by_the_field_and_changes_nothing(self, staff, typed, words):
+        page = staff.post(ADD, {"address": typed, "note": "By phone"})
+        assert page.status_code == 200
+        assert page.context["adminform"].form.errors["address"]
+        assert words in page.text
+        assert "By phone" in page.text
+        assert not Person.objects.exists()
+
     def test_is_never_changed(self, staff):
         person = make_person()
-        staff.post(ADD, {"person": person.pk, "note": ""})
+        staff.post(ADD, {"address": person.phone, "note": ""})
         url = reverse("admin:compliance_optoutevent_change", args=[OptOutEvent.objects.get().pk])
-        assert staff.post(url, {"person": person.pk, "note": "x"}).status_code == 403
+        assert staff.post(url, {"address": person.phone, "note": "x"}).status_code == 403
 
 
 class TestThePeople:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from brands import clock
 from brands.models import Installation
+from providers.admin import shares_in_words
 from providers.models import ProviderAccount, RouteNumber, WeightChange
 from tests.factories import make_account, make_brand, make_installation, make_number, make_route
+from tests.staff import client_of, make_user
 
 ADD = reverse("admin:providers_provideraccount_add")
 SECRETS = {"account_sid": "AC123", "auth_token": "s3cret-token"}
@@ -33,16 +38,17 @@ def a_form(**changes):
         "kind": "twilio",
         "base_url": "http://127.0.0.1:9000",
         "in_flight": 64,
-        "price_micros": 7900,
+        "price": "0.0079",
         "weight": 100,
-        **{f"twilio-{name}": value for name, value in SECRETS.items()},
+        **{f"twilio_{name}": value for name, value in SECRETS.items()},
         **changes,
     }
 
 
 def change(staff, account, **changes):
     url = reverse("admin:providers_provideraccount_change", args=[account.pk])
-    empty = {f"twilio-{name}": "" for name in SECRETS}
+    empty = {f"twilio_{name}": "" for name in SECRETS}
+    empty |= {"numbers-TOTAL_FORMS": "0", "numbers-INITIAL_FORMS": "0"}
     return staff.post(url, a_form(**{**empty, **changes}))
 
 
@@ -77,19 +83,19 @@ class TestCredentials:
     def test_are_changed_one_by_one(self, staff):
         staff.post(ADD, a_form())
         account = ProviderAccount.objects.get()
-        change(staff, account, **{"twilio-auth_token": "other"})
+        change(staff, account, **{"twilio_auth_token": "other"})
         account.refresh_from_db()
         assert account.access().secrets == {**SECRETS, "auth_token": "other"}
 
     def test_must_be_complete(self, staff):
-        page = staff.post(ADD, a_form(**{"twilio-auth_token": " "}))
+        page = staff.post(ADD, a_form(**{"twilio_auth_token": " "}))
         assert "This is needed for the account." in page.text
         assert not ProviderAccount.objects.exists()
 
     def test_must_all_be_typed_again_when_their_key_is_gone(self, staff):
         account = make_account()
         ProviderAccount.objects.update(sealed_credentials=b"not ours")
-        page = change(staff, account, **{"twilio-auth_token": "other"})
+        page = change(staff, account, **{"twilio_auth_token": "other"})
         assert "This is needed for the account." in page.text
 
     def test_may_wait_while_something_else_is_changed(self, staff):
@@ -186,3 +192,77 @@ class TestARoute:
                 assert staff.get(url).text.count('-weight" value="100"') >= lanes
             counts.append(len(queries))
         assert counts[0] == counts[1]
+
+
+class TestTheState:
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            pytest.param({}, "Works", id="working"),
+            pytest.param({"paused_at": clock.now}, "Paused since", id="paused"),
+            pytest.param({"paused_at": clock.now, "fault": "20003"}, "Refused: 20003", id="fault"),
+            pytest.param({"retired_at": clock.now}, "Retired", id="retired"),
+        ],
+    )
+    def test_of_an_account_stands_in_the_list(self, staff, fields, words):
+        make_account(**{name: v() if callable(v) else v for name, v in fields.items()})
+        url = reverse("admin:providers_provideraccount_changelist")
+        assert words in staff.get(url).text
+
+    def test_of_a_number_says_until_when_it_rests(self, staff):
+        make_number(rests_until=clock.now() + timedelta(minutes=5))
+        url = reverse("admin:providers_sendernumber_changelist")
+        assert "Rests until" in staff.get(url).text
+
+
+class TestThePrice:
+    def test_is_typed_in_dollars(self, staff):
+        staff.post(ADD, a_form(price="0.0125"))
+        assert ProviderAccount.objects.get().price_micros == 12_500
+
+    @pytest.mark.parametrize("price", ["-1", "11", "cheap"])
+    def test_names_its_field_when_it_is_wrong(self, staff, price):
+        page = staff.post(ADD, a_form(price=price))
+        assert page.context["adminform"].form.errors["price"]
+        assert not ProviderAccount.objects.exists()
+
+
+def test_a_stored_credential_is_told_by_its_length_only(staff):
+    staff.post(ADD, a_form())
+    account = ProviderAccount.objects.get()
+    page = staff.get(reverse("admin:providers_provideraccount_change", args=[account.pk])).text
+    assert f"Stored, {len(SECRETS['auth_token'])} characters." in page
+
+
+class TestSharesInWords:
+    def test_divide_each_order_by_weight(self):
+        brand = make_brand()
+        route = make_route(brand)
+        for value, weight, order in (
+            ("+12025550101", 300, 0),
+            ("+12025550102", 100, 0),
+            ("+12025550103", 1, 1),
+        ):
+            number = make_number(value=value)
+            RouteNumber.objects.create(route=route, number=number, weight=weight, order=order)
+        words = "+12025550101 75 %, +12025550102 25 %; then +12025550103 100 %"
+        assert shares_in_words(route) == words
+
+
+class TestABrandsAdmin:
+    def test_is_offered_their_own_numbers_and_those_of_all(self):
+        brand = make_brand()
+        mine, anybodys = make_number(brand=brand), make_number()
+        make_number(brand=make_brand())
+        page = client_of(make_user(brand, "admin")).get(reverse("admin:providers_route_add"))
+        (inline,) = page.context["inline_admin_formsets"]
+        field = inline.formset.empty_form.fields["number"]
+        assert set(field.queryset) == {mine, anybodys}
+
+    def test_changes_no_throughput_of_a_number(self):
+        number = make_number(brand=make_brand())
+        client = client_of(make_user(number.brand, "admin"))
+        url = reverse("admin:providers_sendernumber_change", args=[number.pk])
+        client.post(url, {"kind": "toll_free", "segments_per_second": "9999"})
+        number.refresh_from_db()
+        assert (number.kind, number.segments_per_second) == ("toll_free", 1000.0)

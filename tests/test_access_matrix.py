@@ -1,0 +1,357 @@
+"""Every address by every role: a row of one's own brand, of a foreign one, and a missing one.
+
+The addresses come from the URL list. What each role may do stands here as a table of its own, so
+that a mistake in `brands/access.py` is not repeated by its test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from brands.models import ApiKey, Brand, ClockShift, Installation, Membership
+from campaigns.models import Campaign, ListRoute, Slot, Template
+from compliance.models import ClosedDay, ConsentEvent, Keyword, OptOutEvent, Person, StateRule
+from delivery.models import (
+    Attempt,
+    CapCounter,
+    Due,
+    Inbound,
+    InboundReview,
+    Message,
+    WebhookEvent,
+    WebhookTally,
+)
+from leads.models import Import, ImportError, Lead, LeadList, ListEntry, RejectedLead
+from links.models import Click, ShortLink
+from providers.models import ProviderAccount, Route, SenderNumber, WeightChange
+from tests.factories import make_brand, make_lead, make_number
+from tests.rows import MAKERS
+from tests.staff import client_of, make_user
+from tests.urls import Address, addresses
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
+
+ROLES = ("superuser", "admin", "marketer", "analyst", "partner", "nobody")
+MEMBERS = frozenset({"admin", "marketer", "analyst"})
+SENDERS = frozenset({"admin", "marketer"})
+MANAGERS = frozenset({"admin"})
+NO_ONE: frozenset[str] = frozenset()
+MISSING = 987_654_321
+
+
+class Rights(NamedTuple):
+    """The roles that may, for rows of their own brand; a superuser may do what anybody may."""
+
+    look: frozenset[str]
+    change: frozenset[str] = NO_ONE
+    add: frozenset[str] = NO_ONE
+    brake: frozenset[str] = NO_ONE
+    owner: frozenset[str] = frozenset({"change", "add"})  # what is there for a superuser
+
+
+ALL = frozenset({"change", "add"})
+LOOK_ONLY = NO_ONE
+RIGHTS = {
+    Brand: Rights(MEMBERS, MANAGERS, NO_ONE, SENDERS, ALL),
+    ApiKey: Rights(MANAGERS, NO_ONE, MANAGERS, NO_ONE, frozenset({"add"})),
+    Campaign: Rights(MEMBERS, SENDERS, SENDERS, SENDERS, ALL),
+    Template: Rights(MEMBERS, SENDERS, SENDERS, NO_ONE, ALL),
+    ListRoute: Rights(MEMBERS, SENDERS, SENDERS, NO_ONE, ALL),
+    Slot: Rights(MEMBERS, SENDERS, SENDERS, NO_ONE, ALL),
+    LeadList: Rights(MEMBERS, SENDERS, SENDERS, NO_ONE, ALL),
+    Lead: Rights(SENDERS, SENDERS, NO_ONE, NO_ONE, frozenset({"change"})),
+    ListEntry: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    Import: Rights(MEMBERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    ImportError: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    RejectedLead: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    Person: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    OptOutEvent: Rights(SENDERS, NO_ONE, SENDERS, NO_ONE, frozenset({"add"})),
+    ConsentEvent: Rights(SENDERS, NO_ONE, SENDERS, NO_ONE, frozenset({"add"})),
+    Keyword: Rights(MEMBERS, MANAGERS, MANAGERS, NO_ONE, ALL),
+    Route: Rights(MEMBERS, MANAGERS, MANAGERS, NO_ONE, ALL),
+    SenderNumber: Rights(MEMBERS, MANAGERS, NO_ONE, MANAGERS, ALL),
+    Message: Rights(MEMBERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    Due: Rights(MEMBERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    Attempt: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    Inbound: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    InboundReview: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    ShortLink: Rights(MEMBERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    Click: Rights(MEMBERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    # of the installation
+    User: Rights(NO_ONE),
+    Membership: Rights(NO_ONE),
+    Installation: Rights(NO_ONE, owner=frozenset({"change"})),
+    ClockShift: Rights(NO_ONE, owner=LOOK_ONLY),
+    StateRule: Rights(NO_ONE),
+    ClosedDay: Rights(NO_ONE),
+    ProviderAccount: Rights(NO_ONE),
+    WeightChange: Rights(NO_ONE, owner=LOOK_ONLY),
+    WebhookEvent: Rights(NO_ONE, owner=LOOK_ONLY),
+    WebhookTally: Rights(NO_ONE, owner=LOOK_ONLY),
+    CapCounter: Rights(NO_ONE, owner=LOOK_ONLY),
+}
+# Rows that explain nothing that was sent: they may go.
+DELETED = {Keyword, ListRoute, Membership, StateRule, ClosedDay}
+BRANDLESS = {model for model, rights in RIGHTS.items() if not rights.look}
+
+
+def of_a_number():
+    return make_number(brand=make_brand())
+
+
+def of_a_lead():
+    return make_lead(make_brand()).person
+
+
+def of_an_opt_out():
+    return OptOutEvent.objects.create(person=of_a_lead(), source="staff")
+
+
+def of_a_review():
+    inbound = MAKERS[Inbound]()
+    return InboundReview.objects.create(inbound=inbound, person=inbound.person, decision="")
+
+
+ROWS = {**MAKERS, SenderNumber: of_a_number, Person: of_a_lead, OptOutEvent: of_an_opt_out}
+ROWS[InboundReview] = of_a_review
+
+BRAND_OF = {
+    Brand: lambda row: row,
+    Slot: lambda row: row.campaign.brand,
+    ListRoute: lambda row: row.lead_list.brand,
+    ListEntry: lambda row: row.lead_list.brand,
+    ImportError: lambda row: row.taken_in.brand,
+    Person: lambda row: row.leads.get().brand,
+    OptOutEvent: lambda row: row.person.leads.get().brand,
+    Attempt: lambda row: row.message.brand,
+    InboundReview: lambda row: row.inbound.brand,
+    Click: lambda row: row.link.brand,
+}
+
+
+def brand_of(row):
+    if type(row) in BRANDLESS:
+        return make_brand()
+    return BRAND_OF.get(type(row), lambda row: row.brand)(row)
+
+
+def client_for(role, brand):
+    if role == "nobody":
+        return Client()
+    return client_of(make_user() if role == "superuser" else make_user(brand, role))
+
+
+def url_of(model, page, *args):
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return reverse(name, args=args)
+
+
+def answer(client, url, method="get"):
+    response = getattr(client, method)(url)
+    if response.status_code == 302 and response.url.startswith("/admin/login/"):
+        return "log-in"
+    return response.status_code
+
+
+def may(role, allowed):
+    return role == "superuser" or role in allowed
+
+
+# --- the tables --------------------------------------------------------------------------------
+
+ROLE = pytest.mark.parametrize("role", ROLES)
+MODEL = pytest.mark.parametrize("model", RIGHTS, ids=lambda model: model.__name__)
+
+
+def test_every_table_of_the_admin_is_in_the_matrix():
+    assert set(RIGHTS) == set(admin.site._registry)
+
+
+@MODEL
+@ROLE
+class TestTables:
+    def test_the_list_holds_the_rows_of_ones_own_brands_only(self, model, role):
+        row, foreign = ROWS[model](), ROWS[model]()
+        client, url = client_for(role, brand_of(row)), url_of(model, "changelist")
+        if role == "nobody":
+            assert answer(client, url) == "log-in"
+        elif not may(role, RIGHTS[model].look):
+            assert answer(client, url) == 403
+        else:
+            shown = {one.pk for one in client.get(url).context["cl"].result_list}
+            assert row.pk in shown
+            assert (foreign.pk in shown) == (role == "superuser")
+
+    def test_a_row_opens_for_who_may_look(self, model, role):
+        row = ROWS[model]()
+        client, found = client_for(role, brand_of(row)), 200
+        if role == "nobody":
+            found = "log-in"
+        elif not may(role, RIGHTS[model].look):
+            found = 403
+        assert answer(client, url_of(model, "change", row.pk)) == found
+
+    def test_a_foreign_row_is_as_missing_as_a_missing_one(self, model, role):
+        brand, foreign = brand_of(ROWS[model]()), ROWS[model]()
+        client = client_for(role, brand)
+        answers = [answer(client, url_of(model, "change", pk)) for pk in (foreign.pk, MISSING)]
+        if role == "superuser":
+            assert answers == [200, 404]
+        elif role == "nobody":
+            assert answers == ["log-in"] * 2
+        else:
+            assert answers == [404 if may(role, RIGHTS[model].look) else 403] * 2
+
+    def test_nothing_is_changed_by_who_may_not(self, model, role):
+        row, foreign = ROWS[model](), ROWS[model]()
+        client, rights = client_for(role, brand_of(row)), RIGHTS[model]
+        urls = [url_of(model, "change", one.pk) for one in (row, foreign)]
+        answers = [answer(client, url, "post") for url in urls]
+        if role == "superuser":
+            assert answers[0] == answers[1]
+            assert (answers[0] == 403) == ("change" not in rights.owner)
+        elif role == "nobody":
+            assert answers == ["log-in"] * 2
+        elif role in rights.change:
+            assert answers[0] in (200, 302)
+            assert answers[1] == 404
+        else:
+            assert answers == [403, 403]
+
+    def test_a_new_row_is_made_by_who_may_add(self, model, role):
+        client = client_for(role, brand_of(ROWS[model]()))
+        if role == "nobody":
+            assert answer(client, url_of(model, "add")) == "log-in"
+            return
+        owners = "add" in RIGHTS[model].owner
+        found = (role == "superuser" and owners) or role in RIGHTS[model].add
+        assert answer(client, url_of(model, "add")) == (200 if found else 403)
+
+    def test_the_history_is_for_who_may_look(self, model, role):
+        row, foreign = ROWS[model](), ROWS[model]()
+        client = client_for(role, brand_of(row))
+        answers = [answer(client, url_of(model, "history", pk)) for pk in (row.pk, foreign.pk)]
+        if role == "nobody":
+            assert answers == ["log-in"] * 2
+        elif role == "superuser":
+            assert answers == [200, 200]
+        else:
+            assert answers == ([200, 404] if role in RIGHTS[model].look else [404, 404])
+
+
+BRAKED = [model for model, rights in RIGHTS.items() if rights.brake or model is ProviderAccount]
+
+
+@pytest.mark.parametrize("model", BRAKED, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("does", ["pause", "resume"])
+@ROLE
+def test_who_may_brake_brakes_their_own(model, does, role):
+    row, foreign = ROWS[model](), ROWS[model]()
+    client, rights = client_for(role, brand_of(row)), RIGHTS[model]
+    pks = (row.pk, foreign.pk, MISSING)
+    answers = [answer(client, url_of(model, does, pk), "post") for pk in pks]
+    if role == "superuser":
+        assert answers == [302, 302, 404]
+    elif role == "nobody":
+        assert answers == ["log-in"] * 3
+    else:
+        own = 302 if role in rights.brake else 403 if role in rights.look else 404
+        assert answers == [own, 404, 404]
+
+
+@MODEL
+@ROLE
+def test_what_is_kept_for_good_is_deleted_by_nobody_and_the_rest_by_who_may_change_it(model, role):
+    row, foreign = ROWS[model](), ROWS[model]()
+    client = client_for(role, brand_of(row))
+    answers = [answer(client, url_of(model, "delete", one.pk)) for one in (row, foreign)]
+    if role == "nobody":
+        assert answers == ["log-in"] * 2
+    elif role == "superuser":
+        assert answers == [200 if model in DELETED else 403] * 2
+    elif model in DELETED and role in RIGHTS[model].change:
+        assert answers == [200, 404]
+    else:
+        assert answers == [403, 403]
+
+
+# --- the pages of our own ----------------------------------------------------------------------
+
+
+class Rule(NamedTuple):
+    """Who may open a page, and what it opens: a function from a brand to the page's arguments."""
+
+    roles: frozenset[str]
+    of: Callable[[Brand], dict[str, object]] | None = None
+    method: str = "get"
+    query: str = ""
+
+
+EVERYBODY = frozenset({"admin", "marketer", "analyst", "partner"})
+PAGES: dict[str, Rule] = {
+    "stop-all": Rule(NO_ONE),
+    "wipe-sandbox": Rule(NO_ONE),
+    "admin:index": Rule(EVERYBODY),
+    "admin:search": Rule(EVERYBODY),
+    "admin:password_change": Rule(EVERYBODY),
+    "admin:password_change_done": Rule(EVERYBODY),
+}
+
+# Without a log-in, or with one of their own; each is tried where it is made.
+PUBLIC = {
+    "admin:login": "tests/brands/test_log_in.py",
+    "admin:logout": "tests/brands/test_log_in.py",
+    "admin:jsi18n": "a script without data",
+    "webhook-status": "tests/delivery/test_webhooks.py",
+    "webhook-inbound": "tests/delivery/test_webhooks.py",
+    "follow": "tests/links/test_views.py",
+}
+# Of Django's admin, tried below or leading only to what is tried above.
+OF_DJANGO = {
+    "admin:autocomplete",
+    "admin:view_on_site",
+    "admin:app_list",
+    "admin:<path:object_id>/",
+}
+OF_DJANGO |= {"admin:<path:object_id>/", "admin:(?P<url>.*)$", "admin:auth_user_password_change"}
+TABLE_PAGES = {"changelist", "add", "change", "delete", "history", "pause", "resume"}
+
+
+def is_of_a_table(address: Address) -> bool:
+    space, _, name = address.name.partition(":")
+    model, _, page = name.rpartition("_")
+    known = {f"{model._meta.app_label}_{model._meta.model_name}" for model in RIGHTS}
+    return space == "admin" and model in known and page in TABLE_PAGES
+
+
+def test_every_address_has_its_place_in_the_matrix():
+    tried = {*PAGES, *PUBLIC, *OF_DJANGO}
+    left = {one.name for one in addresses() if one.name not in tried and not is_of_a_table(one)}
+    assert left == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+@ROLE
+def test_a_page_opens_for_who_may_and_only_on_their_own(name, role):
+    rule, brand, other = PAGES[name], make_brand(), make_brand()
+    client = client_for(role, brand)
+
+    def opened(of):
+        arguments = rule.of(of) if rule.of else {}
+        return answer(client, reverse(name, kwargs=arguments) + rule.query, rule.method)
+
+    if role == "nobody":
+        assert opened(brand) == "log-in"
+    elif not may(role, rule.roles):
+        assert opened(brand) == 403
+    else:
+        assert opened(brand) in (200, 302)
+    if rule.of and role not in ("nobody", "superuser"):
+        assert opened(other) == (404 if role in rule.roles else 403)
