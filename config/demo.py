@@ -32,7 +32,8 @@ from config import demo_stage as stage
 from config import demo_summary as summary
 from config import demo_verdicts, demo_wipe
 from config.demo_course import Course
-from config.demo_outside import Outside
+from config.demo_outside import PAUSED_FOR, Outside
+from config.demo_partner import Partner
 from config.demo_processes import HOST, MANAGE, Children
 from config.demo_stage import BRANDS, CannotStage, Folder
 from config.demo_summary import Phases, Told
@@ -41,9 +42,11 @@ from delivery import sql
 
 LATENCY_MS = 40.0
 WEB_PORT = 8000
-NEXT_SLOT_SECONDS = 180.0
+NEXT_SLOT_SECONDS = 15.0
+SHOWN_PACE = 10.0  # segments a second of each number, where somebody watches
+SHOWN_FAULT = 25.0  # seconds a provider fails, where somebody watches
+LINK_SCHEME = "http"  # nothing speaks https on this machine
 ADMIN = "demo"
-ONE_DEMO = 0x44454D4F  # the advisory lock of whoever runs the demo on a database
 KILLS_FROM, KILLS_TO = 0.05, 0.85  # of all messages, between which workers are killed
 
 IN_FLIGHT_EACH = stage.IN_FLIGHT * len(stage.ACCOUNTS)  # requests one worker may have on the wire
@@ -51,6 +54,10 @@ IN_FLIGHT_EACH = stage.IN_FLIGHT * len(stage.ACCOUNTS)  # requests one worker ma
 SECOND_SLOT = BRANDS[-1:]  # of the check: enough to see that it skips who stopped
 
 SENT = "SELECT count(*) FROM delivery_attempt"
+
+
+class WipeAsked(Exception):
+    """Somebody pressed the button on the web."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +104,7 @@ class Demo:
     phases: Phases = field(default_factory=Phases)
     web_port: int = 0
     outside: Outside = field(init=False)
+    partner: Partner | None = None  # who posts leads while the demo is shown
     simulator_port: int = field(default_factory=processes.free_port)
 
     def check(self) -> bool:
@@ -117,26 +125,42 @@ class Demo:
             return self._judge(children, killer.killed * IN_FLIGHT_EACH, is_whole=True)
 
     def keep_running(self) -> None:
-        """Go on with the demo that is there, or make one; until Ctrl-C."""
+        """Go on with the demo that is there, or make one; until Ctrl-C.
+
+        It is slow enough to be watched, and begins anew when somebody asks for it on the web.
+        """
         self.web_port = processes.free_port(self.options.web_port)
         with alone(), self._children() as children:
-            if demo_wipe.is_standing(self.folder):
-                self.told.say("Going on with the demo that is there.")
-                self._start_simulator(children)
-                stage.point_at(simulator=self._simulator, short_domain=f"{HOST}:{self.web_port}")
-            else:
-                self._make(children)
-            self._open(children)
-            self._tell_address()
-            processes.start_workers(children, self.options.workers)
-            killer, before = Killer.of(self.options), demo_verdicts.unexplained_unknown()
             while True:
-                if Slot.objects.filter(state=Slot.State.OPEN).exists():
-                    with self.phases.timed("sending"):
-                        self._run(children, killer)
-                    self._judge(children, before + killer.killed * IN_FLIGHT_EACH)
-                    self._wait(children)
-                self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
+                try:
+                    self._show(children)
+                except WipeAsked:
+                    self.told.say("An empty sandbox was asked for: beginning anew.")
+                    children.end_all_but("web")
+                    demo_wipe.wipe(self.folder)
+
+    def _show(self, children: Children) -> None:
+        """Set up what is not there, then slot after slot. Raises WipeAsked."""
+        if demo_wipe.is_standing(self.folder):
+            self.told.say("Going on with the demo that is there.")
+            self._start_simulator(children)
+            stage.point_at(simulator=self._simulator, short_domain=f"{HOST}:{self.web_port}")
+        else:
+            self._make(children)
+        stage.set_pace(SHOWN_PACE)
+        self._open(children, paused_for=SHOWN_FAULT)
+        self.partner = Partner.of(self._web, seed=self.options.seed)
+        self._tell_address()
+        processes.start_workers(children, self.options.workers)
+        killer, before = Killer.of(self.options), demo_verdicts.unexplained_unknown()
+        while True:
+            if Slot.objects.filter(state=Slot.State.OPEN).exists():
+                with self.phases.timed("sending"):
+                    self._run(children, killer)
+                self._judge(children, before + killer.killed * IN_FLIGHT_EACH)
+                self._wait(children)
+            self.outside.fail_again(sql.one(SENT)[0] + self.options.leads // 3)
+            self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
 
     @property
     def _web(self) -> str:
@@ -155,6 +179,7 @@ class Demo:
             "TIDY_EVERY_SECONDS": "1",
             "SEND_JOBS_QUEUED": str(2 * self.options.workers),
             "PUBLIC_BASE_URL": self._web,
+            "SHORT_LINK_SCHEME": LINK_SCHEME,
         }
         logs = Path(settings.VAR_DIR) / "log" / "demo"
         with Children(environment=environment, logs=logs, run=self.folder.run) as children:
@@ -208,11 +233,21 @@ class Demo:
             self.told.say(f"The clock went on {course.stalls} times although messages waited.")
 
     def _tend(self, children: Children) -> None:
-        """What goes on all the time: dead processes come back, and the provider fails or mends."""
+        """What goes on all the time: dead processes come back, and the provider fails or mends.
+
+        While it is shown a partner posts leads, and it ends when a wipe was asked for.
+        """
         children.tend()
         self.outside.tend(sql.one(SENT)[0])
         while self.outside.told:
             self.told.say(self.outside.told.pop(0))
+        if self.partner is not None:
+            self.partner.tend()
+            while self.partner.told:
+                self.told.say(self.partner.told.pop(0))
+            if demo_wipe.is_asked():
+                self.partner = None
+                raise WipeAsked
 
     def _hear_out(self, children: Children) -> None:
         """Until what providers and people still had to say has come in."""
@@ -251,19 +286,22 @@ class Demo:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
+            env={**os.environ, "SHORT_LINK_SCHEME": LINK_SCHEME},
         )
         self.told.say(done.stdout.rstrip())
         return done.returncode == 0
 
-    def _open(self, children: Children) -> None:
+    def _open(self, children: Children, *, paused_for: float = PAUSED_FOR) -> None:
         """Start the web; from then on messages are reported on and people answer."""
-        call_command("collectstatic", interactive=False, verbosity=0, stdout=StringIO())
-        start_web(children, self.web_port)
+        if "web" not in children.pids():
+            call_command("collectstatic", interactive=False, verbosity=0, stdout=StringIO())
+            start_web(children, self.web_port)
         self.outside = Outside(
             simulator=self._simulator,
             web=self._web,
             seed=self.options.seed,
             fails_at=sql.one(SENT)[0] + self.options.leads // 2,
+            paused_for=paused_for,
         )
         self.outside.begin()
 
@@ -300,7 +338,7 @@ def alone() -> Iterator[None]:
     holder = connection.copy()
     try:
         with holder.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [ONE_DEMO])
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [demo_wipe.ONE_DEMO])
             if not cursor.fetchone()[0]:
                 raise CannotStage("Another demo runs on this database: end it first.")
         yield

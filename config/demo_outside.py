@@ -46,7 +46,7 @@ STOPS = 0.008 + 0.002  # the share of those who answer STOP
 # Providers try again after a minute or an hour; in a demo an hour is over in seconds.
 RETRIES = {"after_ms": [500, 1000, 2000, 4000]}
 FAILS = "refuse_401"
-PAUSED_FOR = 5.0  # seconds until somebody has put the account in order again
+PAUSED_FOR = 5.0
 HEAR_OUT = 40.0
 POLL = 0.2
 # What came in and was not applied; answers that wait to leave, and messages on the wire.
@@ -74,6 +74,7 @@ class Outside:
     web: str
     seed: int
     fails_at: int
+    paused_for: float = PAUSED_FOR  # seconds until somebody has put the account in order again
     has_failed: bool = False
     paused_since: float = 0.0
     is_mended: bool = False
@@ -104,6 +105,12 @@ class Outside:
             self.is_mended = True
             self.told.append(f"{ACCOUNTS[-1]} takes them again, and was resumed.")
 
+    def fail_again(self, at: int) -> None:
+        """Let it fail once more, when so many attempts were made."""
+        if self.is_mended:
+            self.fails_at, self.has_failed = at, False
+            self.paused_since, self.is_mended = 0.0, False
+
     @property
     def _failing(self) -> ProviderAccount:
         return ProviderAccount.objects.get(name=ACCOUNTS[-1])
@@ -112,7 +119,7 @@ class Outside:
         """So long that no refusal is on the wire any more, which would pause it again."""
         if not self.paused_since and self._failing.paused_at is not None:
             self.paused_since = time.monotonic()
-        return bool(self.paused_since) and time.monotonic() - self.paused_since > PAUSED_FOR
+        return bool(self.paused_since) and time.monotonic() - self.paused_since > self.paused_for
 
     def _resume(self) -> None:
         """As staff would; an account that they paused themselves has no fault and stays paused."""

@@ -101,6 +101,17 @@ class Children:
                 raise Broken(self._last_words(name))
             time.sleep(0.05)
 
+    def end_all_but(self, *names: str) -> None:
+        """Ask the others to end, those that serve last, and wait."""
+        for serves in (False, True):
+            chosen = [
+                child
+                for name, child in self._children.items()
+                if name not in names and child.serves == serves
+            ]
+            self._end(chosen)
+        self._children = {name: self._children[name] for name in names if name in self._children}
+
     def end(self) -> None:
         """Ask all to end, those that serve last, and wait; a second Ctrl-C ends them at once."""
         try:
@@ -189,7 +200,7 @@ def start_workers(children: Children, count: int) -> None:
     """The scheduler and the workers of all queues, as in production."""
     for number in range(1, count + 1):
         children.start(f"send-{number}", *MANAGE, "rqworker", "send", *WORKER)
-    for queue in ("replies", "reports", "upkeep", "plan"):
+    for queue in ("replies", "reports", "upkeep", "plan", "chores"):
         children.start(queue, *MANAGE, "rqworker", queue, *WORKER)
     children.start("scheduler", *MANAGE, "scheduler", "--interval", "1")
 

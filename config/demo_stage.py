@@ -297,6 +297,12 @@ def open_next_day(brands: Sequence[BrandPlan] = BRANDS) -> date:
     return today()
 
 
+def set_pace(segments_per_second: float) -> None:
+    """How fast each number of the demo's brands may send."""
+    ours = SenderNumber.objects.filter(account__name__in=ACCOUNTS)
+    ours.update(segments_per_second=segments_per_second)
+
+
 def point_at(*, simulator: str, short_domain: str) -> None:
     """Where a demo that goes on finds its providers now, and people its links."""
     ProviderAccount.objects.filter(name__in=ACCOUNTS).update(base_url=simulator)

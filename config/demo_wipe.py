@@ -12,12 +12,20 @@ from django.conf import settings
 from django.db import connection, transaction
 from rq.job import Job
 
+from brands import clock
 from brands.models import Brand, Installation
 from campaigns.models import Campaign
 from config.demo_stage import BRANDS, CannotStage, Folder
 from config.scheduling import make_scheduler
+from delivery import sql
 from providers import rates
 
+ONE_DEMO = 0x44454D4F  # the advisory lock of whoever runs the demo on a database
+LOCK_IS_HELD = """
+SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
+    AND classid = 0 AND objid = %s AND objsubid = 1
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
 FRONTIER = "INSERT INTO delivery_frontier (id, attempt_id) VALUES (1, 0)"
 
 
@@ -44,6 +52,28 @@ def is_standing(folder: Folder) -> bool:
         )
     started = Campaign.objects.filter(started_at__isnull=False).values_list("brand__slug")
     return folder.ledger.exists() and {slug for (slug,) in started} == slugs
+
+
+def ask() -> bool:
+    """Ask whoever runs the demo to wipe it and begin anew; False where nobody runs one.
+
+    Raises CannotStage on an installation that sends to real people.
+    """
+    refuse_real()
+    if not is_run():
+        return False
+    Installation.objects.update(wipe_asked_at=clock.now())
+    return True
+
+
+def is_asked() -> bool:
+    return Installation.objects.filter(wipe_asked_at__isnull=False).exists()
+
+
+def is_run() -> bool:
+    """Whether a demo runs on this database: it holds a lock of its own for as long as it lives."""
+    is_held: bool = sql.one(LOCK_IS_HELD, ONE_DEMO)[0]
+    return is_held
 
 
 def wipe(folder: Folder) -> None:
