@@ -10,6 +10,8 @@ from django.conf import settings
 from rq_scheduler import Scheduler
 
 from delivery import tasks
+from leads import tasks as uploads
+from reporting import tasks as reports
 
 RENEW_SECONDS = 60.0
 
@@ -21,6 +23,8 @@ def recurring() -> dict[str, tuple[object, int, str]]:
         "dispatch": (tasks.dispatch, 1, "upkeep"),
         "fail_over": (tasks.fail_over, 1, "upkeep"),
         "tidy": (tasks.tidy, settings.TIDY_EVERY_SECONDS, "upkeep"),
+        "uploads": (uploads.take_in_uploads, settings.IMPORT_EVERY_SECONDS, uploads.QUEUE),
+        "figures": (reports.count_figures, settings.FIGURES_EVERY_SECONDS, "chores"),
     }
 
 

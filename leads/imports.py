@@ -1,11 +1,14 @@
 """Takes a file of leads in, chunk by chunk: each chunk with its errors and counts, or not at all.
 
-The file is read and checked one chunk ahead, in a thread, while Postgres stores the last one.
+The file is read and checked one chunk ahead, in a thread, while Postgres stores the last one. The
+Import row says how far it is, and a chunk commits only where the row still stands where this
+process left it: of two that took the same file in, the second would store nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import queue
 import re
@@ -13,6 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from django.db import DatabaseError, connection
@@ -27,12 +31,23 @@ T = TypeVar("T")
 
 CHUNK = 5_000
 SHOWN = 500  # characters of a cell that are kept with an error
+# The first columns of the file of refused rows; in a mended copy they say nothing of a person.
+WRITTEN_BY_US = ("refused_line", "refused_column", "refused_code", "refused_because", "refused_row")
+DATABASE_FAILED = "The database refused some of the rows, or went away."
+NOT_OURS = "This import was stopped, or somebody else goes on with it."
 _CANNOT_BE_STORED = re.compile("[\x00\ud800-\udfff]")
 _POLL = 0.2  # seconds between two looks at whether to stop
 
 COPY_ERRORS = """
 COPY leads_importerror (taken_in_id, line, field, code, message, row) FROM STDIN
 """
+
+
+# What planning reads. Until autovacuum has been there its plans would be those of a small list.
+ANALYZE = """
+ANALYZE compliance_person, compliance_consentevent, compliance_places, leads_lead, leads_listentry
+"""
+ANALYZED_FROM = 10_000  # rows
 
 
 class Stopped(Exception):
@@ -66,6 +81,7 @@ def import_file(
     *,
     source: str = "",
     file_name: str = "",
+    bytes_total: int = 0,
     chunk: int = CHUNK,
     report: Callable[[Summary], None] = lambda _: None,
     is_stopped: Callable[[], bool] = lambda: False,
@@ -75,29 +91,77 @@ def import_file(
     Raises BadFile, Stopped, GaveUp or DatabaseError; the Import row then says why, if it can.
     """
     taken_in = Import.objects.create(
-        brand_id=lead_list.brand_id, lead_list=lead_list, file_name=file_name[:255]
+        brand_id=lead_list.brand_id,
+        lead_list=lead_list,
+        file_name=file_name[:255],
+        source=source[:80],
+        bytes_total=bytes_total,
     )
-    summary = Summary(taken_in)
-    intake = Intake(brand_id=lead_list.brand_id, list_id=lead_list.pk)
     try:
-        for part in ahead(chunks(rows, source, chunk), is_stopped):
+        return go_on(taken_in, rows, chunk=chunk, report=report, is_stopped=is_stopped)
+    except (BadFile, Stopped, GaveUp, DatabaseError) as error:
+        problem = DATABASE_FAILED if isinstance(error, DatabaseError) else str(error)
+        with contextlib.suppress(DatabaseError):
+            end(taken_in, Import.State.FAILED, problem)
+        raise
+
+
+def go_on(
+    taken_in: Import,
+    rows: Rows,
+    *,
+    chunk: int = CHUNK,
+    report: Callable[[Summary], None] = lambda _: None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Take in what is left of a file, and say in its Import that it is done.
+
+    `rows` are those of the whole file: as many as were read before are passed over. Whom the file
+    has had is remembered by one process only, so a person from before a crash who comes again
+    after it counts as updated there and not as a duplicate. It is one lead all the same.
+    Raises what `import_file` does; the Import is running then, and can go on.
+    """
+    summary = Summary(taken_in)
+    intake = Intake(brand_id=taken_in.brand_id, list_id=taken_in.lead_list_id)
+    parts = chunks(rows, taken_in.source, chunk, skip=taken_in.rows_read)
+    with few_collections():
+        for part in ahead(parts, is_stopped):
             _take_in(intake, rows.names, part, summary)
             report(summary)
-        if is_stopped():
-            raise Stopped("Stopped as asked.")
-    except (BadFile, Stopped, GaveUp, DatabaseError) as error:
-        with contextlib.suppress(DatabaseError):
-            _end(taken_in, Import.State.FAILED, str(error))
-        raise
-    _end(taken_in, Import.State.DONE)
+    if is_stopped():
+        raise Stopped("Stopped as asked.")
+    if not end(taken_in, Import.State.DONE):
+        raise Stopped(NOT_OURS)
     return summary
 
 
-def chunks(rows: Rows, source: str, size: int) -> Iterator[Chunk]:
-    """The rows of a file, checked; `source` stands in where a row names none. Pure."""
+def end(taken_in: Import, state: Import.State, problem: str = "") -> bool:
+    """Close an import that runs; False where it was ended already."""
+    running = Import.objects.filter(pk=taken_in.pk, state=Import.State.RUNNING)
+    if not running.update(state=state, problem=problem, finished_at=clock.now()):
+        return False
+    taken_in.state, taken_in.problem = state, problem
+    if taken_in.rows_read >= ANALYZED_FROM:
+        with connection.cursor() as cursor:
+            cursor.execute(ANALYZE)
+    return True
+
+
+@contextlib.contextmanager
+def few_collections() -> Iterator[None]:
+    """Spare the collector what is loaded already: looking through it took a quarter of the time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def chunks(rows: Rows, source: str, size: int, *, skip: int = 0) -> Iterator[Chunk]:
+    """The rows after the first `skip`, checked; `source` stands in where a row has none. Pure."""
     read = _reader(rows.names, source)
     part: list[FileRow] = []
-    for row in rows:
+    for row in islice(rows, skip, None):
         part.append(FileRow(row.line, row.cells, row.problem or read(row)))
         if len(part) == size:
             yield Chunk(part, rows.bytes_read)
@@ -146,7 +210,8 @@ def _make(
 
 def _reader(names: Sequence[str], source: str) -> Callable[[Row], LeadRow | Problem]:
     known = [(name, place) for place, name in enumerate(names) if name in COLUMNS]
-    others = [(name, place) for place, name in enumerate(names) if name not in COLUMNS]
+    unknown = [(name, place) for place, name in enumerate(names) if name not in COLUMNS]
+    others = [(name, place) for name, place in unknown if name not in WRITTEN_BY_US]
 
     def read(row: Row) -> LeadRow | Problem:
         cells = {name: row.cells[place] for name, place in known}
@@ -169,7 +234,7 @@ def _take_in(intake: Intake, names: Sequence[str], part: Chunk, summary: Summary
             next(each) if isinstance(row.checked, LeadRow) else row.checked for row in part.rows
         ]
         _store_errors(summary.taken_in, names, part.rows, outcomes)
-        _store_counts(summary.taken_in, outcomes)
+        _store_counts(summary.taken_in, outcomes, part.bytes_read)
 
     intake.take_in(good, also=store_outcomes)
     _count(summary, outcomes)
@@ -193,8 +258,13 @@ def _kept(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     return {name: _CANNOT_BE_STORED.sub("�", text[:SHOWN]) for name, text in named if text}
 
 
-def _store_counts(taken_in: Import, outcomes: Sequence[Result]) -> None:
-    Import.objects.filter(pk=taken_in.pk).update(**_counts(taken_in, outcomes))
+def _store_counts(taken_in: Import, outcomes: Sequence[Result], bytes_read: int) -> None:
+    """Raises Stopped, and with it the chunk is undone, where the import is not ours any more."""
+    as_we_left_it = Import.objects.filter(
+        pk=taken_in.pk, state=Import.State.RUNNING, rows_read=taken_in.rows_read
+    )
+    if not as_we_left_it.update(bytes_read=bytes_read, **_counts(taken_in, outcomes)):
+        raise Stopped(NOT_OURS)
 
 
 def _count(summary: Summary, outcomes: Sequence[Result]) -> None:
@@ -216,10 +286,3 @@ def _counts(taken_in: Import, outcomes: Sequence[Result]) -> dict[str, int]:
         "leads_updated": taken_in.leads_updated + len(taken) - created,
         "rows_refused": taken_in.rows_refused + len(outcomes) - len(taken),
     }
-
-
-def _end(taken_in: Import, state: Import.State, problem: str = "") -> None:
-    taken_in.state, taken_in.problem = state, problem
-    Import.objects.filter(pk=taken_in.pk).update(
-        state=state, problem=problem, finished_at=clock.now()
-    )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
 
 from leads import imports
 from leads.csvfile import BadFile, Rows
@@ -163,6 +164,19 @@ class TestImportFile:
         assert counts(Import.objects.get()) == (1, 1, 0, 0)
         assert Import.objects.get().state == "failed"
 
+    @pytest.mark.parametrize(("limit", "times"), [(2, 1), (3, 0)])
+    def test_tells_the_planner_of_a_big_one(self, brand, monkeypatch, limit, times):
+        monkeypatch.setattr(imports, "ANALYZED_FROM", limit)
+        with CaptureQueriesContext(connection) as captured:
+            run(brand, GOOD)
+        told = [query["sql"] for query in captured if query["sql"].startswith("ANALYZE")]
+        assert len(told) == times
+
+    def test_says_how_many_bytes_it_has_read(self, brand):
+        run(brand, GOOD, bytes_total=len(HEADER + GOOD))
+        taken_in = Import.objects.get()
+        assert taken_in.bytes_read == taken_in.bytes_total == len(HEADER + GOOD)
+
     def test_takes_the_same_statements_for_a_chunk_of_any_size(self, brand, statements):
         few = "".join(f"212-555-{n:04d},,Ada,2026-03-01\n" for n in range(3)) + "x,,,\n"
         many = "".join(f"212-555-{n:04d},,Ada,2026-03-01\n" for n in range(100, 300)) + "x,,,\n" * 9
@@ -310,6 +324,31 @@ class TestTheCommand:
             "1 rows read, 0 refused (68 %)",
             "2 rows read, 0 refused (100 %)",
         ]
+
+
+@pytest.mark.django_db
+class TestGoOn:
+    def test_passes_over_the_rows_that_are_in(self, brand):
+        taken_in = Import.objects.create(brand=brand, lead_list=make_list(brand), rows_read=1)
+        imports.go_on(taken_in, Rows(io.BytesIO((HEADER + GOOD).encode())))
+        assert counts(taken_in) == (2, 1, 0, 0)
+        assert Lead.objects.get().first_name == "Eva"
+
+    @pytest.mark.parametrize("elsewhere", [{"rows_read": 1}, {"state": "failed"}])
+    def test_undoes_the_chunk_where_the_import_is_not_as_it_left_it(self, brand, elsewhere):
+        taken_in = Import.objects.create(brand=brand, lead_list=make_list(brand))
+        Import.objects.update(**elsewhere)
+        with pytest.raises(Stopped):
+            imports.go_on(taken_in, Rows(io.BytesIO((HEADER + GOOD).encode())))
+        assert not Lead.objects.exists()
+
+    def test_does_not_call_done_what_was_stopped_after_its_last_row(self, brand):
+        taken_in = Import.objects.create(brand=brand, lead_list=make_list(brand), rows_read=2)
+        Import.objects.update(state="failed")
+        with pytest.raises(Stopped):
+            imports.go_on(taken_in, Rows(io.BytesIO((HEADER + GOOD).encode())))
+        taken_in.refresh_from_db()
+        assert taken_in.state == "failed"
 
 
 def test_a_chunk_holds_checked_rows_and_problems_with_their_lines():
