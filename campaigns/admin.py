@@ -8,18 +8,28 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.forms.models import BaseInlineFormSet
-from django.http import HttpRequest
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, F, OuterRef, Subquery
+from django.db.models.functions import JSONObject
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.dateformat import format as in_words
+from django.utils.dateparse import parse_date, parse_time
+from unfold.widgets import UnfoldAdminTextareaWidget
 
+from brands import clock
+from brands.access import Ability
 from brands.admin import (
     AddOnly,
+    BrandFilter,
     NeverDeleted,
     PausedFilter,
     RetiredFilter,
     Rows,
     bring_back,
     change_rows,
-    lines,
     pause,
     retire,
     retire_and_pause,
@@ -27,67 +37,111 @@ from brands.admin import (
 from brands.braking import Braked
 from brands.models import Brand
 from brands.paging import Inline, Page
+from campaigns.flow_form import LONGEST_TEXT
 from campaigns.models import Campaign, ListRoute, Slot, Template, TemplateVersion
-from campaigns.starting import CannotStart, start
+from campaigns.setting_up import copy, strangers, wrong_text
+from campaigns.versions import add_version
+from campaigns.words import SLOT_STATES, left_out, pill, state_of
+
+NEWEST_VERSION = "The words in use"
 
 
-class NumberedVersions(BaseInlineFormSet):  # type: ignore[type-arg] # generic for the checker only
-    """Gives each new version the next number; two people at once wait for each other."""
+class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # generic for the checker only
+    """A template with its words; other words than before are a new version."""
 
-    def save_new(self, form: forms.ModelForm[TemplateVersion], commit: bool = True) -> Any:
-        template = Template.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
-        latest = template.latest()
-        form.instance.number = latest.number + 1 if latest else 1
-        return super().save_new(form, commit)
+    text = forms.CharField(
+        label="What people read",
+        strip=False,
+        max_length=LONGEST_TEXT,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 6, "id": "id_text"}),
+        help_text="A change is saved as a new version. What has been started keeps its words.",
+    )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        latest = self.instance.latest() if self.instance.pk else None
+        self.fields["text"].initial = latest.text if latest else ""
 
-class VersionInline(AddOnly, Inline):
-    model = TemplateVersion
-    formset = NumberedVersions
-    fields = ("number", "text", "created_at")
-    readonly_fields = ("number", "created_at")
-    ordering = ("-number",)
-    verbose_name = "version"
+    def clean_text(self) -> str:
+        text = str(self.cleaned_data["text"]).replace("\r\n", "\n").strip()
+        if wrong := wrong_text(text):
+            raise forms.ValidationError(wrong)
+        return text
 
 
 @admin.register(Template)
 class TemplateAdmin(NeverDeleted, Page):
     brand_path = "brand"
-    list_display = ("name", "brand", "retired_at")
-    list_filter = (RetiredFilter, "brand")
+    form = TemplateForm
+    list_display = ("name", "brand", "says", "in_use")
+    list_filter = (RetiredFilter, BrandFilter)
     search_fields = ("name",)
     list_select_related = ("brand",)
-    fields = ("brand", "name", "retired_at")
-    autocomplete_fields = ("brand",)
-    inlines = (VersionInline,)
+    ordering = ("name",)
+    fieldsets = (
+        (None, {"fields": ("brand", "name", "in_use")}),
+        (NEWEST_VERSION, {"fields": ("text",)}),
+    )
     actions = (retire, bring_back)
+
+    def get_queryset(self, request: HttpRequest) -> Rows:
+        newest = TemplateVersion.objects.filter(template=OuterRef("pk")).order_by("-number")
+        rows: Rows = super().get_queryset(request)
+        rows = rows.annotate(newest_text=Subquery(newest.values("text")[:1]))
+        return rows
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Template | None = None
     ) -> tuple[str, ...]:
-        return (*(("brand",) if obj else ()), "retired_at")
+        return (*(("brand",) if obj else ()), "in_use")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        add_version(obj, form.cleaned_data["text"])
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        template = context.get("original")
+        if template is not None:
+            context["versions"] = template.versions.order_by("-number")
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="What it says")
+    def says(self, template: Any) -> str:
+        text = " ".join((template.newest_text or "").split())
+        return f"{text[:77]}…" if len(text) > 80 else text or "-"
+
+    @admin.display(description="State", ordering="retired_at")
+    def in_use(self, template: Template) -> str:
+        return pill("Retired") if template.retired_at else pill("In use", "so-good")
 
 
 class OneBrand(forms.ModelForm):  # type: ignore[type-arg] # generic for the checker only
-    """A brand speaks to its own people, in its own words, over its own numbers."""
+    """The rule of `setting_up.strangers`, beside the fields."""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         owner = cleaned.get("brand") or cleaned.get("lead_list") or self.instance
         brand_id = owner.pk if isinstance(owner, Brand) else getattr(owner, "brand_id", None)
-        for name in ("lead_list", "template", "route"):
-            part = cleaned.get(name)
-            if brand_id and part and part.brand_id != brand_id:
-                self.add_error(name, f"{part} belongs to another brand, {part.brand}.")
+        parts = {name: cleaned.get(name) for name in ("lead_list", "template", "route")}
+        for name, words in (strangers(brand_id, **parts) if brand_id else {}).items():
+            self.add_error(name, words)
         return cleaned
 
 
 class SlotInline(AddOnly, Inline):
     model = Slot
-    fields = ("local_date", "ordinal", "local_time", "length_minutes", "state")
-    readonly_fields = ("state",)
+    fields = ("local_date", "ordinal", "local_time", "length_minutes", "state_read")
+    readonly_fields = ("state_read",)
     ordering = ("-local_date", "-ordinal")
     show_change_link = True
+    verbose_name = "time to send at"
+    verbose_name_plural = "times to send at"
+
+    @admin.display(description="State")
+    def state_read(self, slot: Slot) -> str:
+        return pill(*SLOT_STATES[Slot.State(slot.state)])
 
 
 @admin.action(permissions=["change"], description="Resume sending")
@@ -100,38 +154,130 @@ def resume(page: Any, request: HttpRequest, rows: Rows) -> None:
 class CampaignAdmin(NeverDeleted, Braked):
     brand_path = "brand"
     form = OneBrand
-    list_display = ("name", "brand", "lead_list", "started_at", "paused_at", "pause_reason")
-    list_filter = (PausedFilter, RetiredFilter, "brand")
+    change_form_outer_before_template = "campaigns/_campaign_top.html"
+    list_display = ("name", "brand", "state_read", "lead_list", "next_slot", "started_read")
+    list_filter = (PausedFilter, RetiredFilter, BrandFilter)
     search_fields = ("name",)
     list_select_related = ("brand", "lead_list")
+    ordering = ("-id",)
     autocomplete_fields = ("brand", "lead_list", "template", "route")
     fieldsets = (
-        (None, {"fields": ("brand", "name", "started_at", "created_at")}),
-        ("What to say, to whom", {"fields": ("lead_list", "template", "destination", "route")}),
-        ("How much, how soon", {"fields": ("daily_cap", "priority", "repeats_words")}),
-        ("Held back", {"fields": ("paused_at", "pause_reason", "retired_at")}),
+        (None, {"fields": ("brand", "name", "state_read", "started_read")}),
+        (
+            "What to say, to whom",
+            {
+                "fields": ("lead_list", "template", "destination", "route"),
+                "description": "Times that are started keep the words and the route they had"
+                " then; a change here is for those that are started later.",
+            },
+        ),
+        (
+            "How much, how soon",
+            {
+                "fields": ("daily_cap", "priority", "repeats_words"),
+                "description": "All of this may stay as it is.",
+            },
+        ),
     )
     inlines = (SlotInline,)
-    actions = ("start", pause, resume, retire_and_pause, bring_back)
+    actions = (pause, resume, retire_and_pause, bring_back)
+
+    def get_queryset(self, request: HttpRequest) -> Rows:
+        slots = Slot.objects.filter(campaign=OuterRef("pk"))
+        waiting = slots.exclude(state=Slot.State.CLOSED).order_by("local_date", "ordinal")
+        first = JSONObject(on=F("local_date"), at=F("local_time"), state=F("state"))
+        rows: Rows = super().get_queryset(request)
+        rows = rows.annotate(
+            has_open=Exists(slots.filter(state=Slot.State.OPEN)),
+            first_waiting=Subquery(waiting.values(slot=first)[:1]),
+        )
+        return rows
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Campaign | None = None
     ) -> tuple[str, ...]:
-        stamps = ("started_at", "created_at", "paused_at", "pause_reason", "retired_at")
+        shown = ("state_read", "started_read")
         started = obj is not None and obj.started_at is not None
-        return (*stamps, "brand", "lead_list", "destination") if started else stamps
+        return (*shown, "brand", "lead_list", "destination") if started else shown
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name in HELP:
+            field.label, field.help_text = HELP[db_field.name]
+        return field
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.copy_view)
+        ours = path("<path:object_id>/copy/", view, name="campaigns_campaign_copy")
+        return [ours, *super().get_urls()]
+
+    def copy_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        campaign = self.get_object(request, unquote(object_id))
+        if campaign is None:
+            raise Http404(f"There is no campaign {object_id}.")
+        if not self.has_change_permission(request, campaign):
+            raise PermissionDenied
+        made = copy(campaign, clock.now())
+        self.log_addition(request, made, f"Copied from {campaign}.")
+        messages.success(request, f"{made} is a draft: see to its day and words, then start it.")
+        return redirect("admin:campaigns_campaign_change", made.pk)
 
     def stamps(self, does: str, now: datetime) -> Mapping[str, Any]:
         forgiven = {"pause_reason": ""} if does == "resume" else {}
         return {**super().stamps(does, now), **forgiven}
 
-    @admin.action(permissions=["change"], description="Start: open the draft slots")
-    def start(self, request: HttpRequest, rows: Rows) -> None:
-        for campaign in rows.select_related("brand", "lead_list", "template", "route"):
-            try:
-                self.message_user(request, f"{campaign}: {start(campaign)} slots opened.")
-            except CannotStart as error:
-                self.message_user(request, f"{campaign}: {error}", messages.ERROR)
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        campaign = context.get("original")
+        if campaign is not None and self._may(request, Ability.SEND, campaign):
+            context["copy_url"] = reverse("admin:campaigns_campaign_copy", args=[campaign.pk])
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="State")
+    def state_read(self, campaign: Any) -> str:
+        if campaign.pk is None:
+            return pill("Draft")
+        state = state_of(campaign, has_open_slots=campaign.has_open)
+        return pill(state.word, state.tone, state.why)
+
+    @admin.display(description="Next time")
+    def next_slot(self, campaign: Any) -> str | None:
+        slot = campaign.first_waiting
+        if slot is None:
+            return None
+        day, at = parse_date(slot["on"]), parse_time(slot["at"])
+        words = f"{in_words(day, 'D j M Y')}, {in_words(at, 'H:i')}" if day and at else ""
+        return f"{words}, not started" if slot["state"] == Slot.State.DRAFT else words
+
+    @admin.display(description="Started", ordering="started_at", empty_value="not yet")
+    def started_read(self, campaign: Campaign) -> str | None:
+        started = campaign.started_at
+        return f"{in_words(started, 'j M Y, H:i')} UTC" if started else None
+
+
+# Labels and what to know, where a person fills them in.
+HELP = {
+    "name": ("Name", "Only colleagues see it."),
+    "lead_list": ("List", "The people who get it. Fixed once the campaign has started."),
+    "template": ("Text", "The newest version at the time of Start is what goes out."),
+    "route": ("Route", "Empty: the brand's default. A route of the list goes before both."),
+    "destination": (
+        "Where {link} leads",
+        "A page on one of the brand's link hosts. Needed only if the text has a {link}.",
+    ),
+    "daily_cap": (
+        "Messages a day at most",
+        "Of this campaign, in the brand's day. Empty: only the brand's own cap counts.",
+    ),
+    "priority": ("Priority", "A campaign with a lower number goes before those of its brand."),
+    "repeats_words": (
+        "May repeat its words",
+        "The same words may reach a person twice on one day. Leave it off for advertising.",
+    ),
+}
 
 
 @admin.register(ListRoute)
@@ -147,27 +293,75 @@ class ListRouteAdmin(Page):
 @admin.register(Slot)
 class SlotAdmin(NeverDeleted, Page):
     brand_path = "campaign__brand"
-    list_display = ("campaign", "local_date", "ordinal", "local_time", "length_minutes", "state")
-    list_filter = ("state",)
+    list_display = ("campaign", "day", "at", "lasts", "state_read")
+    list_filter = ("state", BrandFilter)
     search_fields = ("campaign__name",)
     list_select_related = ("campaign",)
     autocomplete_fields = ("campaign",)
     ordering = ("-local_date", "-id")
     when = ("local_date", "ordinal", "local_time", "length_minutes")
-    pinned = ("template_version", "route", "largest_segments", "suppressed_read", "closed_at")
+    settled = ("template_version", "words", "route", "segments", "left_out_read", "closed_read")
     fieldsets = (
-        (None, {"fields": ("campaign", *when, "state")}),
-        ("Settled when the slot was opened", {"fields": pinned}),
+        (
+            None,
+            {
+                "fields": ("campaign", *when, "state_read"),
+                "description": "Each person gets the message at this time of their own place.",
+            },
+        ),
+        (
+            "Settled at Start",
+            {
+                "fields": settled,
+                "description": "Words, route and price are those of the moment of Start; later"
+                " changes of the campaign do not touch them.",
+            },
+        ),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Slot | None = None) -> tuple[str, ...]:
-        settled = ("state", *self.pinned)
+        settled = ("state_read", *self.settled)
         if obj is None:
             return settled
         if obj.state == Slot.State.DRAFT:
             return ("campaign", *settled)
         return ("campaign", *self.when, *settled)
 
-    @admin.display(description="People left out before planning")
-    def suppressed_read(self, slot: Slot) -> str:
-        return lines(slot.suppressed)
+    def get_fieldsets(self, request: HttpRequest, obj: Slot | None = None) -> Any:
+        """What Start will settle is not there before."""
+        started = obj is not None and obj.state != Slot.State.DRAFT
+        return self.fieldsets if started else self.fieldsets[:1]
+
+    @admin.display(description="Day", ordering="local_date")
+    def day(self, slot: Slot) -> str:
+        nth = f" (number {slot.ordinal} of the day)" if slot.ordinal > 1 else ""
+        return f"{in_words(slot.local_date, 'D j M Y')}{nth}"
+
+    @admin.display(description="Local time", ordering="local_time")
+    def at(self, slot: Slot) -> str:
+        return in_words(slot.local_time, "H:i")
+
+    @admin.display(description="Keeps sending", ordering="length_minutes")
+    def lasts(self, slot: Slot) -> str:
+        hours, minutes = divmod(slot.length_minutes, 60)
+        return " ".join(f"{n} {unit}" for n, unit in ((hours, "h"), (minutes, "min")) if n)
+
+    @admin.display(description="State", ordering="state")
+    def state_read(self, slot: Slot) -> str:
+        return pill(*SLOT_STATES[Slot.State(slot.state)])
+
+    @admin.display(description="What it says")
+    def words(self, slot: Slot) -> str | None:
+        return slot.template_version.text if slot.template_version else None
+
+    @admin.display(description="Segments a message, at most")
+    def segments(self, slot: Slot) -> str:
+        return str(slot.largest_segments)
+
+    @admin.display(description="People left out beforehand")
+    def left_out_read(self, slot: Slot) -> str:
+        return left_out(slot.suppressed)
+
+    @admin.display(description="Done since")
+    def closed_read(self, slot: Slot) -> str | None:
+        return f"{in_words(slot.closed_at, 'j M Y, H:i')} UTC" if slot.closed_at else None

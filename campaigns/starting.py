@@ -5,31 +5,38 @@ It plans nothing; the planner finds open slots by itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.db import transaction
-from django.db.models import TextField
-from django.db.models.functions import Cast, Length
+from django.db.models import Exists, OuterRef
 
 from brands import clock
 from brands.models import Brand
+from campaigns import sizing
 from campaigns.models import Campaign, ListRoute, Slot, TemplateVersion
-from campaigns.rendering import NAMES, PLACEHOLDER, BadTemplate, check_template, fill_in
-from leads.models import Lead
-from providers import segments
+from campaigns.rendering import BadTemplate, check_template
+from campaigns.schedule import Moments, moments
+from compliance.hours import SendingHours
+from compliance.models import Places
+from leads.models import ListEntry
 from providers.models import Route
-
-SAMPLE_CODE = "abcdefgh"
-FROM_LEAD = NAMES - {"brand", "link"}
 
 
 class CannotStart(Exception):
     """A sentence that names the field and says what to do."""
 
+    @property
+    def field(self) -> str:
+        return str(self).partition(":")[0]
+
 
 def start(campaign: Campaign) -> int:
     """Open the campaign's draft slots; returns how many. Raises CannotStart."""
-    version, route = _version_of(campaign), route_of(campaign)
+    refuse_retired(campaign)
+    version, route = version_of(campaign), route_of(campaign)
+    refuse_past_slots(campaign)
     size = largest_segments(version.text, campaign)
     with transaction.atomic():
         slots = campaign.slots.filter(state=Slot.State.DRAFT).update(
@@ -47,7 +54,76 @@ def start(campaign: Campaign) -> int:
     return slots
 
 
-def _version_of(campaign: Campaign) -> TemplateVersion:
+def blockers(campaign: Campaign) -> list[CannotStart]:
+    """All that keeps the campaign from starting now, not only the first."""
+    checks: tuple[Callable[[Campaign], object], ...] = (
+        refuse_retired,
+        version_of,
+        route_of,
+        refuse_without_slots,
+        refuse_past_slots,
+    )
+    found = []
+    for check in checks:
+        try:
+            check(campaign)
+        except CannotStart as error:
+            found.append(error)
+    return found
+
+
+def refuse_retired(campaign: Campaign) -> None:
+    """Raises CannotStart for a campaign that was put away, or whose brand or list was."""
+    for name, part in (
+        ("Campaign", campaign),
+        ("Brand", campaign.brand),
+        ("List", campaign.lead_list),
+    ):
+        if part.retired_at is not None:
+            raise CannotStart(f"{name}: {part} is retired; bring it back first.")
+
+
+def refuse_without_slots(campaign: Campaign) -> None:
+    """Raises CannotStart."""
+    if not campaign.slots.filter(state=Slot.State.DRAFT).exists():
+        raise CannotStart("Slots: the campaign has no draft slot to start; add one.")
+
+
+def refuse_past_slots(campaign: Campaign) -> None:
+    """Raises CannotStart for a draft slot that nobody on the list could be sent any more."""
+    now, places = clock.now(), _zone_sets(campaign)
+    drafts = campaign.slots.filter(state=Slot.State.DRAFT).order_by("local_date", "ordinal")
+    for slot in drafts:
+        if all(_ends_at(slot, campaign.brand, zones) <= now for zones in places):
+            raise CannotStart(
+                f"Slots: {slot.local_date:%-d %B %Y} at {slot.local_time:%H:%M} is over in every"
+                " place of the list; give it a later time."
+            )
+
+
+def _zone_sets(campaign: Campaign) -> Collection[tuple[str, ...]]:
+    """Where the people of the list may be; the brand's own zone for those of whom nobody knows."""
+    entries = ListEntry.objects.filter(lead_list=campaign.lead_list_id)
+    places = Places.objects.filter(Exists(entries.filter(places=OuterRef("pk"))))
+    sets = {tuple(zones) for zones in places.values_list("zones", flat=True)}
+    if not sets or entries.filter(places__isnull=True).exists():
+        sets.add((campaign.brand.zone,))
+    return sets
+
+
+def _ends_at(slot: Slot, brand: Brand, zones: tuple[str, ...]) -> datetime:
+    """When (UTC) the slot is over for people in these zones, as the planner reckons it."""
+    hours = SendingHours(brand.opens, brand.closes, brand.sunday_opens)
+    on, at = slot.local_date, slot.local_time
+    found = moments(on, at, zones=zones, window=slot.length, hours=hours)
+    if not isinstance(found, Moments):  # refused there, within the slot's time in the brand's zone
+        found = moments(on, at, zones=[brand.zone], window=slot.length)
+    assert isinstance(found, Moments)  # noqa: S101 - a brand's zone is checked by its form
+    return found.expires_at
+
+
+def version_of(campaign: Campaign) -> TemplateVersion:
+    """The text that a start now would pin. Raises CannotStart."""
     version = campaign.template.latest()
     if version is None:
         raise CannotStart("Template: it has no text yet; add a version.")
@@ -75,29 +151,15 @@ def route_of(campaign: Campaign) -> Route:
         raise CannotStart(
             "Route: neither list, campaign nor brand has one; choose a default route."
         )
-    if not route.numbers.filter(number__retired_at__isnull=True).exists():
+    if route.retired_at is not None:
+        raise CannotStart(f"Route: {route.name} is retired; choose another.")
+    in_use = {"number__retired_at": None, "number__account__retired_at": None}
+    if not route.numbers.filter(**in_use).exists():
         raise CannotStart(f"Route: {route.name} has no sender number; add one.")
     return route
 
 
 def largest_segments(text: str, campaign: Campaign) -> int:
     """Segments of the text with the longest value of each name among the list's leads."""
-    values: dict[str, str] = {}
-    for name, fall_back in PLACEHOLDER.findall(text):
-        longest = values[name] if name in values else _longest(name, campaign)
-        values[name] = max(longest, fall_back, key=len)
-    brand: Brand = campaign.brand
-    values |= {"brand": brand.name, "link": f"https://{brand.short_domain}/{SAMPLE_CODE}"}
-    filled = fill_in(text, {name: value or "-" for name, value in values.items()})
-    if brand.opt_out_line not in filled:
-        filled = f"{filled} {brand.opt_out_line}"
-    return segments.count(filled).parts
-
-
-def _longest(name: str, campaign: Campaign) -> str:
-    if name not in FROM_LEAD:
-        return ""
-    leads = Lead.objects.filter(listentry__lead_list=campaign.lead_list_id)
-    column = Cast(name, TextField())
-    found = leads.order_by(Length(column).desc()).values_list(name, flat=True).first()
-    return str(found or "")
+    longest = sizing.longest_values(campaign.lead_list_id, text)
+    return sizing.largest(text, campaign.brand, longest)

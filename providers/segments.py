@@ -31,6 +31,19 @@ class Segments:
     units: int  # septets, or UTF-16 code units
     parts: int
 
+    @property
+    def room(self) -> int:
+        """The units that fit into so many parts; several parts each give some up to be joined."""
+        gsm = self.encoding is Encoding.GSM7
+        if self.parts == 1:
+            return _SINGLE_GSM if gsm else _SINGLE_UCS2
+        return self.parts * (_PART_GSM if gsm else _PART_UCS2)
+
+
+def is_gsm(text: str) -> bool:
+    """Whether the small alphabet holds every character of the text."""
+    return _all_gsm(text) is not None
+
 
 def count(text: str) -> Segments:
     """Count as the carriers bill; an empty text is one part."""

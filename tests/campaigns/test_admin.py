@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from campaigns.models import Campaign, ListRoute, Slot, TemplateVersion
 from tests.factories import (
+    NOON,
     make_brand,
     make_campaign,
     make_lead,
@@ -17,6 +18,7 @@ from tests.factories import (
     make_template,
     open_slot,
 )
+from tests.staff import client_of, make_user
 
 CAMPAIGNS = reverse("admin:campaigns_campaign_changelist")
 
@@ -43,38 +45,59 @@ def a_campaign(**fields):
 
 
 class TestATemplate:
-    def add_version(self, staff, template, text, initial):
-        return staff.post(
-            reverse("admin:campaigns_template_change", args=[template.pk]),
-            {"name": template.name, **inline("versions", {"text": text}, initial=initial)},
-        )
+    def say(self, staff, template, text):
+        url = reverse("admin:campaigns_template_change", args=[template.pk])
+        return staff.post(url, {"name": template.name, "text": text})
+
+    def versions(self, template):
+        return list(template.versions.order_by("number").values_list("number", "text"))
 
     def test_gets_new_versions_with_the_next_number(self, staff):
         template = make_template(make_brand(), "One {link}")
-        self.add_version(staff, template, "Two {link}", 0)
-        self.add_version(staff, template, "Three {link}", 0)
-        versions = template.versions.order_by("number").values_list("number", "text")
-        assert list(versions) == [(1, "One {link}"), (2, "Two {link}"), (3, "Three {link}")]
+        self.say(staff, template, "Two {link}")
+        self.say(staff, template, "Three {link}")
+        assert self.versions(template) == [
+            (1, "One {link}"),
+            (2, "Two {link}"),
+            (3, "Three {link}"),
+        ]
 
     def test_starts_with_version_one(self, staff):
-        form = {"brand": make_brand().pk, "name": "New", **inline("versions", {"text": "Hi"})}
+        form = {"brand": make_brand().pk, "name": "New", "text": "Hi"}
         staff.post(reverse("admin:campaigns_template_add"), form)
         assert TemplateVersion.objects.get().number == 1
 
-    def test_never_changes_what_a_version_said(self, staff):
-        template = make_template(make_brand(), "One")
-        version = template.versions.get()
-        rows = {"versions-0-id": version.pk, "versions-0-text": "Changed"}
-        form = {"name": "New name", **inline("versions", initial=1), **rows}
-        staff.post(reverse("admin:campaigns_template_change", args=[template.pk]), form)
-        version.refresh_from_db()
-        assert version.text == "One"
+    def test_has_no_new_version_for_the_same_words(self, staff):
+        template = make_template(make_brand(), "One\nTwo")
+        self.say(staff, template, "One\r\nTwo ")
+        assert self.versions(template) == [(1, "One\nTwo")]
 
-    def test_refuses_a_text_that_can_never_be_filled_in(self, staff):
+    def test_shows_its_versions_newest_first(self, staff):
+        template = make_template(make_brand(), "The first words")
+        self.say(staff, template, "The second words")
+        url = reverse("admin:campaigns_template_change", args=[template.pk])
+        shown = staff.get(url).text.partition('id="versions"')[2]
+        assert 0 < shown.index("The second words") < shown.index("The first words")
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("Hi {nickname}", "{nickname} is not a name we know"),
+            ("Hi {first_name", "A { stands alone"),
+            (" ", "This field is required"),
+            ("x" * 1_601, "at most 1600 characters"),
+        ],
+        ids=["unknown-name", "stray-brace", "nothing", "too-long"],
+    )
+    def test_refuses_a_text_that_can_never_be_sent(self, staff, text, words):
         template = make_template(make_brand(), "One")
-        page = self.add_version(staff, template, "Hi {nickname}", 0)
-        assert "{nickname} is not a name we know" in page.text
-        assert template.versions.count() == 1
+        page = self.say(staff, template, text)
+        assert words in page.text
+        assert self.versions(template) == [(1, "One")]
+
+    def test_keeps_what_was_typed_when_it_refuses(self, staff):
+        page = self.say(staff, make_template(make_brand(), "One"), "Hi {nickname}, all is well")
+        assert "Hi {nickname}, all is well</textarea>" in page.text
 
 
 class TestACampaign:
@@ -106,17 +129,6 @@ class TestACampaign:
         assert "belongs to another brand, Other." in page.text
         assert not Campaign.objects.exists()
 
-    def test_is_started(self, staff):
-        campaign = a_campaign()
-        Slot.objects.create(campaign=campaign, local_date="2026-06-01", local_time="10:00")
-        page = self.act(staff, "start", campaign)
-        assert f"{campaign}: 1 slots opened." in page.text
-        assert campaign.slots.get().state == "open"
-
-    def test_says_why_it_cannot_start(self, staff):
-        page = self.act(staff, "start", a_campaign())
-        assert "the campaign has no draft slot to start" in page.text
-
     def test_keeps_its_brand_and_list_once_started(self, staff):
         campaign = a_campaign()
         open_slot(campaign, on=date(2026, 6, 1), at=time(10))
@@ -137,6 +149,79 @@ class TestACampaign:
     def act(self, staff, action, campaign):
         form = {"action": action, "_selected_action": [campaign.pk]}
         return staff.post(CAMPAIGNS, form, follow=True)
+
+
+class TestTheListOfCampaigns:
+    def row(self, staff, **fields):
+        a_campaign(**fields)
+        return staff.get(CAMPAIGNS).text
+
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            ({}, ">Draft</span>"),
+            ({"started_at": NOON}, ">Done</span>"),
+            ({"paused_at": NOON, "pause_reason": "errors"}, ">Paused</span> <span>errors"),
+            ({"paused_at": NOON}, ">Paused</span> <span>by a person"),
+            ({"retired_at": NOON, "paused_at": NOON}, ">Retired</span>"),
+        ],
+        ids=["draft", "done", "paused-by-us", "paused-by-hand", "retired"],
+    )
+    def test_says_the_state_of_each(self, staff, fields, words):
+        assert words in self.row(staff, **fields)
+
+    def test_says_when_the_next_time_is(self, staff):
+        campaign = a_campaign()
+        for day in (3, 1, 2):
+            Slot.objects.create(
+                campaign=campaign, local_date=date(2035, 6, day), local_time=time(9)
+            )
+        assert "Fri 1 Jun 2035, 09:00, not started" in staff.get(CAMPAIGNS).text
+
+    def test_says_of_a_started_one_that_it_is_started(self, staff):
+        open_slot(a_campaign(), on=date(2035, 6, 1), at=time(9))
+        page = staff.get(CAMPAIGNS).text
+        assert ">Started</span>" in page
+        assert "Fri 1 Jun 2035, 09:00<" in page
+
+    def test_leads_to_the_flow_and_says_so_when_it_is_empty(self, staff):
+        page = staff.get(CAMPAIGNS).text
+        assert "No campaign yet" in page
+        assert reverse("new-campaign") in page
+
+    def test_does_not_invite_those_who_only_look(self):
+        page = client_of(make_user(make_brand(), "analyst")).get(CAMPAIGNS).text
+        assert "No campaign yet" in page
+        assert reverse("new-campaign") not in page
+
+    def test_is_not_called_empty_when_a_search_finds_nothing(self, staff):
+        assert "No campaign yet" not in staff.get(CAMPAIGNS, {"q": "nothing like it"}).text
+
+
+class TestACopy:
+    def copy(self, client, campaign):
+        return client.post(reverse("admin:campaigns_campaign_copy", args=[campaign.pk]))
+
+    def test_is_opened_to_be_changed(self, sandbox, staff):
+        response = self.copy(staff, a_campaign(name="Spring"))
+        made = Campaign.objects.get(name="Spring (copy)")
+        assert response.url == reverse("admin:campaigns_campaign_change", args=[made.pk])
+
+    def test_needs_a_post(self, sandbox, staff):
+        url = reverse("admin:campaigns_campaign_copy", args=[a_campaign().pk])
+        assert staff.get(url).status_code == 405
+        assert Campaign.objects.count() == 1
+
+    def test_is_not_for_those_who_only_look(self, sandbox):
+        campaign = a_campaign()
+        client = client_of(make_user(campaign.brand, "analyst"))
+        assert self.copy(client, campaign).status_code == 403
+        assert Campaign.objects.count() == 1
+
+    def test_of_another_brands_is_not_there(self, sandbox):
+        client = client_of(make_user(make_brand(), "admin"))
+        assert self.copy(client, a_campaign()).status_code == 404
+        assert Campaign.objects.count() == 1
 
 
 class TestASlot:

@@ -46,3 +46,14 @@ def test_an_extension_character_counts_twice(character):
 @pytest.mark.parametrize("character", list("`“\u2013…çÁ😀"))
 def test_a_character_outside_both_tables_makes_the_whole_text_unicode(character):
     assert count(f"plain {character}").encoding is UCS2
+
+
+@pytest.mark.parametrize(
+    ("text", "room"),
+    [("a", 160), ("a" * 161, 306), ("a" * 307, 459), ("я", 70), ("я" * 71, 134)],
+    ids=["one", "two", "three", "one-unicode", "two-unicode"],
+)
+def test_its_room_is_what_fits_into_so_many_segments(text, room):
+    assert count(text).room == room
+    assert count(text + text[0] * (room - len(text))).parts == count(text).parts
+    assert count(text + text[0] * (room - len(text) + 1)).parts == count(text).parts + 1

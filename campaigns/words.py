@@ -1,0 +1,55 @@
+"""The states of campaigns and slots as staff read them, and pills that show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from campaigns.models import Campaign, Slot
+
+# People who are left out before a message is made for them.
+LEFT_OUT = {
+    "opted_out": "said STOP",
+    "undeliverable": "number cannot be reached",
+    "sunset": "no sign of life for a long time",
+    "lead_inactive": "switched off, or erased on request",
+}
+SLOT_STATES = {
+    Slot.State.DRAFT: ("Draft: waits for Start", ""),
+    Slot.State.OPEN: ("Open: sends when its time comes", "so-info"),
+    Slot.State.CLOSED: ("Done: nothing more leaves", "so-good"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    word: str
+    tone: str = ""  # a class of pages.css: so-good, so-warn, so-bad, so-info
+    why: str = ""
+
+
+def state_of(campaign: Campaign, *, has_open_slots: bool) -> State:
+    """The one word that says most about the campaign."""
+    if campaign.retired_at is not None:
+        return State("Retired")
+    if campaign.paused_at is not None:
+        return State("Paused", "so-warn", campaign.pause_reason or "by a person")
+    if campaign.started_at is None:
+        return State("Draft")
+    if has_open_slots:
+        return State("Started", "so-info")
+    return State("Done", "so-good")
+
+
+def pill(word: str, tone: str = "", why: str = "") -> SafeString:
+    shown = format_html('<span class="so-pill {}">{}</span>', tone, word)
+    return format_html("{} <span>{}</span>", shown, why) if why else shown
+
+
+def left_out(suppressed: Mapping[str, int]) -> SafeString | str:
+    """How many people were left out, one line for each reason."""
+    counted = ((LEFT_OUT.get(code, code), f"{many:,}") for code, many in suppressed.items())
+    return format_html_join("", "<div>{}: {}</div>", counted) or "nobody so far"
