@@ -117,6 +117,15 @@ def check_addresses(**kwargs: Any) -> Messages:
         )
 
 
+def check_link_scheme(**kwargs: Any) -> Messages:
+    if settings.SHORT_LINK_SCHEME != "https" and not demo_is_enough():
+        yield Error(
+            "SHORT_LINK_SCHEME is not https: personal links would be readable to others.",
+            hint="Leave it out of the environment; http is for a sandbox on one machine.",
+            id="sendonce.E011",
+        )
+
+
 def check_hosts(**kwargs: Any) -> Messages:
     if "*" in settings.ALLOWED_HOSTS and not demo_is_enough():
         yield Error(
@@ -200,6 +209,7 @@ ALL: tuple[Callable[..., Messages], ...] = (
     check_secrets,
     check_credential_keys,
     check_addresses,
+    check_link_scheme,
     check_hosts,
     check_journal_folder,
     check_time_zone,

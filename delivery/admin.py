@@ -2,95 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q
-from django.http import HttpRequest
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
 
+from brands import access
 from brands.access import Ability
-from brands.admin import ReadOnly, Rows, SetOrNot, lines
-from brands.paging import BigTable, Inline, Page
-from compliance.admin import ByAddress
+from brands.admin import BrandFilter, ReadOnly, lines
+from brands.paging import BigTable, Page
+from compliance.admin import SEARCH_HELP
+from delivery import inbound_admin, message_page  # noqa: F401 - registers what came in
+from delivery.explain import because
 from delivery.models import (
     Attempt,
     CapCounter,
     Due,
-    Inbound,
-    InboundReview,
     Message,
-    WebhookEvent,
-    WebhookTally,
+    Outcome,
 )
+from delivery.rows import Readable, pill
+from delivery.states import Reason, Status
+from delivery.wording import REPORTS, TONES
 
-# A message's attempts have two partial indexes and no whole one: both must be named.
-EITHER_INDEX = Q(is_not_sent=False) | Q(is_not_sent=True)
-
-
-def unfolded(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a stored callback, those of its query and form each by its own name."""
-    flat: dict[str, Any] = {}
-    for name, value in raw.items():
-        inner = value if isinstance(value, dict) else {"": value}
-        flat.update({f"{name} {key}".rstrip(): one for key, one in sorted(inner.items())})
-    return flat
+OUTCOME_TONES = message_page.OUTCOME_TONES
 
 
-class AppliedFilter(SetOrNot):
-    title = "applied"
-    parameter_name = "applied_at"
-    words = ("Applied", "Waiting")
+def to_whom(request: HttpRequest) -> Callable[[Message], str]:
+    """A column of addresses, masked where this user may not read them."""
 
+    @admin.display(description="To")
+    def to(message: Message) -> str:
+        person = message.person
+        return access.shown(request.user, person.phone or person.email, message.brand_id)
 
-class DecidedFilter(SetOrNot):
-    title = "judged"
-    parameter_name = "decided_at"
-    words = ("Judged", "Waiting")
-
-
-class AttemptInline(ReadOnly, Inline):
-    model = Attempt
-    fields = (
-        *("account", "number", "outcome", "code", "segments", "intent_at", "answered_at"),
-        *("report_status", "report_code", "reported_at"),
-    )
-    readonly_fields = fields
-    ordering = ("id",)
-    show_change_link = True
-
-    def get_queryset(self, request: HttpRequest) -> Rows:
-        rows = super().get_queryset(request).filter(EITHER_INDEX)
-        return rows.select_related("account", "number")
+    return to
 
 
 @admin.register(Message)
-class MessageAdmin(ByAddress, ReadOnly, BigTable):
+class MessageAdmin(Readable, ReadOnly, BigTable):
+    """Its page is not a form: `message_page.py` reads what its template shows."""
+
     brand_path = "brand"
-    list_display = ("id", "kind", "brand", "campaign", "slot", "status", "reason", "expires_at")
-    list_filter = ("status", "kind", "brand")
+    list_display = ("number", "state", "why", "campaign", "slot_at", "brand", "kind", "created")
+    list_filter = ("status", "kind", BrandFilter)
     search_fields = ("person__phone__exact", "person__email__exact")
-    list_select_related = ("brand", "campaign", "slot")
-    fieldsets = (
-        (None, {"fields": ("status", "reason", "kind", "created_at", "expires_at")}),
-        ("Who to whom", {"fields": ("brand", "campaign", "slot", "lead", "person", "link")}),
-        ("Asked for by", {"fields": ("idempotency_key", "inbound", "reply_kind")}),
-    )
-    inlines = (AttemptInline,)
+    search_help_text = SEARCH_HELP
+    list_select_related = ("brand", "campaign", "slot", "person", "due")
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        number, *others = self.list_display
+        return (number, to_whom(request), *others)
+
+    @admin.display(description="Number")
+    def number(self, message: Message) -> int:
+        return message.pk
+
+    @admin.display(description="State")
+    def state(self, message: Message) -> SafeString:
+        status = Status(message.status)
+        return pill(status.label, TONES[status])
+
+    @admin.display(description="Why")
+    def why(self, message: Message) -> str | None:
+        due = getattr(message, "due", None)
+        reason = message.reason or (due.reason if due is not None else "")
+        return Reason(reason).label if reason else None
+
+    @admin.display(description="Slot")
+    def slot_at(self, message: Message) -> str | None:
+        slot = message.slot
+        return f"{slot.local_date:%-d %b %Y}, {slot.local_time:%H:%M}" if slot else None
+
+    @admin.display(description="Planned (UTC)")
+    def created(self, message: Message) -> str:
+        return f"{message.created_at.astimezone(UTC):%-d %b %Y, %H:%M}"
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if request.method == "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        message = self.get_object(request, unquote(object_id))
+        if message is None:
+            self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Message",
+            "subtitle": str(message.pk),
+            "opts": self.opts,
+            "original": message,
+            **message_page.page_of(message.pk, request.user),
+        }
+        return TemplateResponse(request, "admin/delivery/message/change_form.html", context)
 
 
 @admin.register(Due)
 class DueAdmin(ReadOnly, BigTable):
     brand_path = "brand"
     list_display = (
-        *("message_id", "brand", "campaign", "lane", "priority", "not_before", "expires_at"),
-        *("tries", "strikes", "reason"),
+        *("number", "brand", "campaign", "from_number", "priority", "not_before", "expires_at"),
+        *("tries", "why"),
     )
-    list_filter = ("brand", "reason")
+    list_filter = (BrandFilter, "reason")
     search_fields = ("message_id__exact",)
     search_help_text = "The number of a message"
     list_select_related = ("brand", "campaign", "lane")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": ("message", "brand", "campaign", "from_number", "why"),
+                "description": "A message that waits. It leaves the queue when it is decided.",
+            },
+        ),
+        (
+            "When",
+            {
+                "fields": ("not_before", "expires_at", "priority"),
+                "description": "Not tried before the one time, given up at the other (both UTC)."
+                " Lower priorities go first.",
+            },
+        ),
+        (
+            "What happened so far",
+            {
+                "fields": ("tries", "strikes", "crashes"),
+                "description": "Tries: it certainly did not leave. Strikes: errors of ours while"
+                " deciding. Crashes: workers that died with it in hand; then it goes alone.",
+            },
+        ),
+    )
+    readonly_fields = ("from_number", "why")
+
+    @admin.display(description="Message")
+    def number(self, due: Due) -> int:
+        return due.message_id
+
+    @admin.display(description="From")
+    def from_number(self, due: Due) -> str:
+        return str(due.lane)
+
+    @admin.display(description="Waits because")
+    def why(self, due: Due) -> str:
+        return Reason(due.reason).label if due.reason else "It is not its turn yet"
 
 
 @admin.register(Attempt)
@@ -98,7 +163,7 @@ class AttemptAdmin(ReadOnly, BigTable):
     brand_path = "message__brand"
     to_look = Ability.PEOPLE
     list_display = (
-        *("id", "message_id", "account", "number", "outcome", "code", "segments"),
+        *("id", "message_number", "account", "number", "answer", "code", "segments"),
         *("intent_at", "answered_at"),
     )
     list_filter = ("outcome",)
@@ -107,88 +172,74 @@ class AttemptAdmin(ReadOnly, BigTable):
     list_select_related = ("account", "number")
     fieldsets = (
         (None, {"fields": ("message", "account", "number", "text", "segments", "brand_day")}),
-        ("The hand-over", {"fields": ("intent_at", "sender", "ref", "request_ref")}),
+        (
+            "The hand-over",
+            {
+                "fields": ("intent_at", "ref", "request_ref", "sender"),
+                "description": "Written down before the first byte left (UTC). The references are"
+                " ours; the provider gives them back in its reports.",
+            },
+        ),
         (
             "The answer",
             {
-                "fields": (
-                    *("answered_at", "outcome", "code", "error_class", "fault"),
-                    "provider_refs_read",
-                )
+                "fields": ("answered_at", "answer", "why", "code", "provider_refs_read"),
+                "description": "Only what certainly did not leave is ever tried again.",
             },
         ),
-        ("The report", {"fields": ("reported_at", "report_status", "report_code")}),
+        (
+            "The report",
+            {
+                "fields": ("reported_at", "report", "report_code"),
+                "description": "The last one that came.",
+            },
+        ),
     )
-    readonly_fields = ("provider_refs_read",)
+    readonly_fields = ("answer", "why", "report", "provider_refs_read")
+
+    @admin.display(description="Message")
+    def message_number(self, attempt: Attempt) -> int:
+        return attempt.message_id
+
+    @admin.display(description="Answer")
+    def answer(self, attempt: Attempt) -> SafeString:
+        outcome = Outcome(attempt.outcome)
+        return pill(outcome.label, OUTCOME_TONES[outcome])
+
+    @admin.display(description="Why")
+    def why(self, attempt: Attempt) -> str:
+        return because(attempt)
+
+    @admin.display(description="It said")
+    def report(self, attempt: Attempt) -> str:
+        return REPORTS.get(attempt.report_status, attempt.report_status)
 
     @admin.display(description="The provider's references")
     def provider_refs_read(self, attempt: Attempt) -> str:
         return lines(attempt.provider_refs)
 
 
-@admin.register(Inbound)
-class InboundAdmin(ByAddress, ReadOnly, BigTable):
-    brand_path = "brand"
-    to_look = Ability.PEOPLE
-    list_display = ("id", "received_at", "from_value", "to_value", "text", "label", "applied_at")
-    list_filter = (AppliedFilter, "brand")
-    search_fields = ("person__phone__exact",)
-    fieldsets = (
-        (None, {"fields": ("received_at", "from_value", "to_value", "text")}),
-        ("How it was read", {"fields": ("label", "person", "brand", "applied_at")}),
-        ("Where it came from", {"fields": ("account", "number", "provider_ref", "raw_read")}),
-    )
-    readonly_fields = ("raw_read",)
-
-    @admin.display(description="As it came")
-    def raw_read(self, inbound: Inbound) -> str:
-        return lines(unfolded(inbound.raw))
-
-
-@admin.register(WebhookEvent)
-class WebhookEventAdmin(ReadOnly, BigTable):
-    list_display = ("id", "account", "received_at", "applied_at", "result")
-    list_filter = (AppliedFilter, "account")
-    list_select_related = ("account",)
-    fields = ("account", "dedupe_key", "received_at", "applied_at", "result", "raw_read")
-    readonly_fields = ("raw_read",)
-
-    @admin.display(description="As it came")
-    def raw_read(self, event: WebhookEvent) -> str:
-        return lines(unfolded(event.raw))
-
-
-@admin.register(InboundReview)
-class InboundReviewAdmin(ByAddress, ReadOnly, BigTable):
-    brand_path = "inbound__brand"
-    to_look = Ability.PEOPLE
-    list_display = ("id", "said", "received_at", "decision", "decided_at")
-    list_filter = (DecidedFilter,)
-    search_fields = ("person__phone__exact",)
-    list_select_related = ("inbound",)
-    fields = ("person", "inbound", "said", "received_at", "decision", "decided_at")
-    readonly_fields = ("said", "received_at")
-
-    @admin.display(description="What the person wrote")
-    def said(self, review: InboundReview) -> str:
-        return review.inbound.text
-
-    @admin.display(description="Came at")
-    def received_at(self, review: InboundReview) -> datetime:
-        return review.inbound.received_at
-
-
-@admin.register(WebhookTally)
-class WebhookTallyAdmin(ReadOnly, Page):
-    list_display = ("hour", "account", "what", "count")
-    list_filter = ("what", "account")
-    list_select_related = ("account",)
-    ordering = ("-hour", "what")
-
-
 @admin.register(CapCounter)
 class CapCounterAdmin(ReadOnly, Page):
-    list_display = ("key", "used")
+    list_display = ("what", "key", "used")
     search_fields = ("key__startswith",)
     search_help_text = "The beginning of a key"
     ordering = ("key",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": ("what", "key", "used"),
+                "description": "How much of a daily cap is used. A message that did not leave"
+                " gives its share back.",
+            },
+        ),
+    )
+    readonly_fields = ("what",)
+
+    @admin.display(description="Counts")
+    def what(self, counter: CapCounter) -> str:
+        kind, _, rest = counter.key.partition(":")
+        number, _, day = rest.partition(":")
+        of = {"brand": f"Brand {number}", "campaign": f"Campaign {number}"}
+        return f"{of[kind]}, {day}" if kind in of else "Decisions so far"

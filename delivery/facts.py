@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from compliance.hours import SendingHours, opening_instant
@@ -22,7 +23,16 @@ from delivery import replies, sql
 from delivery.allowances import Budget, PersonLimits, cap_keys
 from delivery.claims import Claimed
 from delivery.states import Kind
-from delivery.steps import BrandFacts, Draft, Facts, LaneFacts, Opening, PersonFacts, SlotFacts
+from delivery.steps import (
+    BrandFacts,
+    Draft,
+    Facts,
+    LaneFacts,
+    Opening,
+    PersonFacts,
+    SingleFacts,
+    SlotFacts,
+)
 from links.codes import new_codes
 from providers.base import Access
 from providers.models import ProviderAccount
@@ -73,6 +83,11 @@ JOIN campaigns_templateversion v ON v.id = s.template_version_id
 WHERE s.id = ANY(%s::bigint[])
 """
 
+SINGLES = """
+SELECT message_id, text, destination, values, is_test FROM delivery_singletext
+WHERE message_id = ANY(%s::bigint[])
+"""
+
 LANES = """
 SELECT n.id, a.id, n.value, n.kind, n.segments_per_second, a.in_flight,
        a.kind, a.base_url, a.sealed_credentials, a.is_simulated,
@@ -107,19 +122,24 @@ def gather(claimed: Sequence[Claimed], *, now: datetime) -> Gathered:
     slot_ids = {slot_id for _, _, slot_id, *_ in rows if slot_id is not None}
     brands, hours, caps, installation = _brands(brand_ids, now)
     slots, campaign_caps = _slots(slot_ids, brands)
+    singles = _singles([row[0] for row in rows if row[1] == Kind.SINGLE])
     facts = Facts(
         now=now,
         is_stopped=bool(installation[0]),
         limits=PersonLimits(installation[1], installation[2], timedelta(minutes=installation[3])),
         brands=brands,
         slots=slots,
+        singles=singles,
+        link_scheme=settings.SHORT_LINK_SCHEME,
         lanes=_lanes(lane_ids, now),
         persons=_persons(rows, now),
         openings=_openings(rows, by_message, hours, now),
         budget=_budget({**caps, **campaign_caps}),
     )
     codes = iter(new_codes(len(rows)))
-    drafts = tuple(_draft(row, by_message[row[0]], next(codes)) for row in rows)
+    drafts = tuple(
+        _draft(row, by_message[row[0]], next(codes), singles.get(row[0])) for row in rows
+    )
     return Gathered(
         drafts,
         facts,
@@ -164,6 +184,15 @@ def _slots(
         if cap is not None:
             caps[cap_keys(brand_id, campaign_id, brands[brand_id].today)[1]] = cap
     return slots, caps
+
+
+def _singles(message_ids: Sequence[int]) -> dict[int, SingleFacts]:
+    """What single messages say; most batches have none and ask nothing."""
+    found = sql.rows(SINGLES, message_ids) if message_ids else []
+    return {
+        message_id: SingleFacts(text, destination, sql.from_json(values), is_test)
+        for message_id, text, destination, values, is_test in found
+    }
 
 
 def _lanes(ids: Collection[int], now: datetime) -> dict[int, LaneFacts]:
@@ -245,7 +274,8 @@ def _opening(hours: SendingHours, zones: tuple[str, ...], now: datetime) -> Open
     return Opening(opens_at, closes_at.astimezone(UTC)) if opens_at and closes_at else None
 
 
-def _draft(row: tuple[Any, ...], claimed: Claimed, code: str) -> Draft:
+def _draft(row: tuple[Any, ...], claimed: Claimed, code: str, single: SingleFacts | None) -> Draft:
+    is_test = single is not None and single.is_test
     return Draft(
         message_id=row[0],
         kind=Kind(row[1]),
@@ -258,11 +288,12 @@ def _draft(row: tuple[Any, ...], claimed: Claimed, code: str) -> Draft:
         expires_at=claimed.expires_at,
         tries=claimed.tries,
         to=row[6] or "",
-        places_id=row[12],
+        places_id=None if is_test else row[12],  # no hours bind a test, nor does their close
         opted_out=row[8],
         held=row[9],
         has_consent=bool(row[13]),
         lead_is_active=row[14],
         values=dict(zip(VALUES, row[15:20], strict=True)),
         code=row[5] or code,
+        is_test=is_test,
     )

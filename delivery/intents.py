@@ -143,10 +143,16 @@ def _write_links(
         LINKS,
         [draft.code for draft in new],
         [draft.brand_id for draft in new],
-        [facts.slots[draft.slot_id or 0].destination for draft in new],
+        [_destination(draft, facts) for draft in new],
     )
     ids: dict[str, int] = dict(rows)
     return {draft.message_id: ids[draft.code] for draft in new}
+
+
+def _destination(draft: Draft, facts: Facts) -> str:
+    if draft.slot_id is None:
+        return facts.singles[draft.message_id].destination
+    return facts.slots[draft.slot_id].destination
 
 
 def _write_attempts(

@@ -18,6 +18,7 @@ from delivery.intents import COUNTERS
 from delivery.states import Kind
 from delivery.steps import hash_of_words
 from delivery.transactions import begin, retried
+from links.codes import SCHEMES, link_url
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ MESSAGE = "SELECT message_id FROM delivery_attempt WHERE id = %s"
 
 THOUGHT_NOT_SENT = """
 SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.person_id, a.brand_day, a.intent_at, a.text,
-       s.local_date, b.opt_out_line, 'https://' || b.short_domain || '/' || k.code,
+       s.local_date, b.opt_out_line, b.short_domain, k.code,
        NOT a.is_not_sent, EXISTS (SELECT 1 FROM delivery_attempt o WHERE o.message_id = m.id
                                   AND o.id <> a.id AND NOT o.is_not_sent)
 FROM delivery_attempt a
@@ -67,7 +68,8 @@ class Doubted(NamedTuple):
     text: str
     local_date: date | None
     opt_out_line: str
-    link: str | None
+    short_domain: str
+    code: str | None
     is_revived: bool
     is_sent_again: bool
 
@@ -106,9 +108,16 @@ def restore(attempt_id: int) -> bool:
 
 def _count(found: Doubted) -> None:
     """It was sent, so it counts: on the person's allowance and on the caps of its day."""
-    words = hash_of_words(found.text, found.link or "", found.opt_out_line)
+    words = hash_of_words(found.text, *_links(found), found.opt_out_line)
     on = str(found.local_date or "")
     epoch = found.intent_at.timestamp()
     sql.count(REMEMBER, found.intent_at, epoch, found.message_id, words, on, found.person_id)
     keys = sorted(cap_keys(found.brand_id, found.campaign_id, found.brand_day))
     sql.rows(COUNTERS, keys, [1] * len(keys))
+
+
+def _links(found: Doubted) -> list[str]:
+    """Its link as it may stand in the text: the scheme may have been another when it was sent."""
+    if found.code is None:
+        return []
+    return [link_url(found.short_domain, found.code, scheme=scheme) for scheme in SCHEMES]

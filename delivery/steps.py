@@ -15,10 +15,12 @@ from typing import TypeAlias
 from campaigns.rendering import MissingValue, fill_in
 from delivery.allowances import Budget, PersonLimits, cap_keys
 from delivery.states import Kind, Reason, ReplyKind, Status
+from links.codes import link_url
 from providers import segments
 from providers.base import Access
 
 MAX_TRIES = 5
+TEST_SENDING = "test"  # the kind of sending of a test, a single message to the sender's own phone
 LINK_MARK = "\ue000"  # a private character: stands for the link until the words are hashed
 RECHECK = timedelta(minutes=1)
 RECHECK_PERSON = timedelta(minutes=10)
@@ -62,6 +64,7 @@ class Draft:
     lead_is_active: bool
     values: Mapping[str, str]
     code: str  # of its short link, made before or offered now
+    is_test: bool = False
     words_hash: str = ""
     text: str = ""
     segments: int = 0
@@ -69,7 +72,7 @@ class Draft:
     @property
     def sending(self) -> str:
         """The kind of sending, which decides the steps."""
-        return self.reply_kind or self.kind.value
+        return TEST_SENDING if self.is_test else self.reply_kind or self.kind.value
 
     @property
     def counts(self) -> bool:
@@ -97,6 +100,16 @@ class SlotFacts:
     destination: str
     local_date: date
     template: str
+
+
+@dataclass(frozen=True, slots=True)
+class SingleFacts:
+    """What a single message says: its own text, the values of its names, where its link leads."""
+
+    template: str
+    destination: str
+    values: Mapping[str, str]
+    is_test: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,8 @@ class Facts:
     limits: PersonLimits
     brands: Mapping[int, BrandFacts]
     slots: Mapping[int, SlotFacts]
+    singles: Mapping[int, SingleFacts] = field(default_factory=dict)  # by message
+    link_scheme: str = "https"
     lanes: Mapping[int, LaneFacts]
     persons: Mapping[int, PersonFacts]
     openings: Mapping[tuple[int, int], Opening | None]
@@ -227,15 +242,27 @@ def hold_for_person_limit(draft: Draft, facts: Facts) -> Result:
 
 
 def fill_in_text(draft: Draft, facts: Facts) -> Result:
+    """Raises KeyError for a message without a slot: only campaigns have this step."""
+    slot = facts.slots[draft.slot_id or 0]
+    return _filled_in(draft, facts, slot.template, draft.values, slot.destination)
+
+
+def fill_in_single(draft: Draft, facts: Facts) -> Result:
+    """Its own text and values. Raises KeyError for any other message."""
+    single = facts.singles[draft.message_id]
+    return _filled_in(draft, facts, single.template, single.values, single.destination)
+
+
+def _filled_in(
+    draft: Draft, facts: Facts, template: str, values: Mapping[str, str], destination: str
+) -> Result:
     """The words, with a mark for the link; their hash is what a person must not get twice."""
-    assert draft.slot_id is not None  # noqa: S101 - a step of campaigns only
-    brand, slot = facts.brands[draft.brand_id], facts.slots[draft.slot_id]
-    values = {**draft.values, "brand": brand.name, "link": LINK_MARK}
+    brand = facts.brands[draft.brand_id]
     try:
-        words = fill_in(slot.template, values).strip()
+        words = fill_in(template, {**values, "brand": brand.name, "link": LINK_MARK}).strip()
     except MissingValue:
         return Refuse(Reason.CANNOT_RENDER)
-    if not words or (LINK_MARK in words and not slot.destination):
+    if not words or (LINK_MARK in words and not destination):
         return Refuse(Reason.CANNOT_RENDER)
     return replace(
         draft, text=words, words_hash=hash_of_words(words, LINK_MARK, brand.opt_out_line)
@@ -275,7 +302,8 @@ def add_link(draft: Draft, facts: Facts) -> Result:
     if LINK_MARK not in draft.text:
         return replace(draft, code="")
     domain = facts.brands[draft.brand_id].short_domain
-    return replace(draft, text=draft.text.replace(LINK_MARK, f"https://{domain}/{draft.code}"))
+    link = link_url(domain, draft.code, scheme=facts.link_scheme)
+    return replace(draft, text=draft.text.replace(LINK_MARK, link))
 
 
 def add_opt_out_line(draft: Draft, facts: Facts) -> Result:
@@ -301,8 +329,11 @@ def hold_without_a_number(draft: Draft, facts: Facts) -> Result:
 def reserve(draft: Draft, facts: Facts) -> Result:
     """Person and caps, all or nothing. Tokens are already granted; a longer text is a debt."""
     held = hold_for_person_limit(draft, facts)
-    if isinstance(held, Hold):
-        return held
+    return held if isinstance(held, Hold) else reserve_beside_the_limit(draft, facts)
+
+
+def reserve_beside_the_limit(draft: Draft, facts: Facts) -> Result:
+    """Caps, and one more on the person's list, however many stand there already."""
     brand = facts.brands[draft.brand_id]
     full = facts.budget.take(cap_keys(draft.brand_id, draft.campaign_id, brand.today))
     if full is not None:
@@ -330,6 +361,24 @@ CAMPAIGN: tuple[Step, ...] = (
     refuse_too_long,
     hold_without_a_number,
     reserve,
+)
+
+# Whoever holds the phone asks for a test this very moment, so no quiet hours hold it, nor what they
+# had lately, nor the same words. It counts, so campaigns wait after it as after any other message.
+TEST: tuple[Step, ...] = (
+    hold_while_stopped,
+    refuse_expired,
+    refuse_out_of_tries,
+    refuse_opted_out,
+    hold_for_the_person,
+    refuse_without_consent,
+    refuse_bad_address,
+    fill_in_single,
+    add_link,
+    add_opt_out_line,
+    refuse_too_long,
+    hold_without_a_number,
+    reserve_beside_the_limit,
 )
 
 # The confirmation of a STOP and HELP reach people who opted out or are on hold, at any hour and
@@ -361,6 +410,7 @@ JOIN_REPLY: tuple[Step, ...] = (
 
 STEPS: Mapping[str, tuple[Step, ...]] = {
     Kind.CAMPAIGN.value: CAMPAIGN,
+    TEST_SENDING: TEST,
     ReplyKind.STOP.value: STOP_REPLY,
     ReplyKind.HELP.value: HELP_REPLY,
     ReplyKind.JOIN.value: JOIN_REPLY,

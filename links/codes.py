@@ -6,6 +6,7 @@ import os
 
 ALPHABET = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # without 0 O 1 I l
 LENGTH = 8
+SCHEMES = ("https", "http")
 
 # A byte becomes a letter by its remainder; the last bytes, which would favour some letters, are
 # thrown away. 57 letters in 8 places make 10**14 codes.
@@ -29,6 +30,6 @@ def new_code() -> str:
     return new_codes(1)[0]
 
 
-def link_url(domain: str, code: str, *, secure: bool = True) -> str:
-    """What stands in the text. `secure=False` is for a sandbox on this machine, without TLS."""
-    return f"{'https' if secure else 'http'}://{domain}/{code}"
+def link_url(domain: str, code: str, *, scheme: str = "https") -> str:
+    """What stands in the text. "http" is for a sandbox on this machine, which has no TLS."""
+    return f"{scheme}://{domain}/{code}"

@@ -46,12 +46,13 @@ CREATE TEMPORARY TABLE oracle_wire AS
 SELECT r.*, a.id AS attempt_id, a.outcome, a.number_id, a.account_id, m.id AS message_id, m.status,
        m.kind, m.reply_kind, m.brand_id, m.lead_id, m.person_id, s.local_date,
        coalesce(c.repeats_words, false) AS repeats_words,
-       coalesce(m.kind = 'reply', false) AS is_reply
+       coalesce(m.kind = 'reply', false) AS is_reply, coalesce(t.is_test, false) AS is_test
 FROM oracle_request r
 LEFT JOIN delivery_attempt a ON a.ref = r.ref AND r.ref <> ''
 LEFT JOIN delivery_message m ON m.id = a.message_id
 LEFT JOIN campaigns_slot s ON s.id = m.slot_id
 LEFT JOIN campaigns_campaign c ON c.id = m.campaign_id
+LEFT JOIN delivery_singletext t ON t.message_id = m.id AND m.kind = 'single'
 """
 
 SHIFTS = "SELECT real_at, total_seconds FROM brands_clockshift ORDER BY real_at, id"

@@ -103,6 +103,11 @@ FOREIGN_LANE = """
     SELECT a.id AS attempt, a.number_id AS number FROM delivery_attempt a
     JOIN providers_sendernumber n ON n.id = a.number_id WHERE n.account_id <> a.account_id
 """
+SINGLE_ASTRAY = """
+    SELECT coalesce(m.id, t.message_id) AS message FROM delivery_message m
+    FULL JOIN delivery_singletext t ON t.message_id = m.id
+    WHERE (m.kind = 'single') IS DISTINCT FROM (t.message_id IS NOT NULL)
+"""
 FORGOTTEN_STOP = """
     SELECT e.person_id AS person, max(e.id) AS event FROM compliance_optoutevent e
     JOIN compliance_person p ON p.id = e.person_id
@@ -167,6 +172,7 @@ O12 = Check(
         sql("message and attempt contradict each other", CONTRADICTION, **PARTS),
         sql("a message differs from its campaign, slot or lead", FOREIGN),
         sql("an attempt's number belongs to another account", FOREIGN_LANE),
+        sql("a single message without its text, or such a text without one", SINGLE_ASTRAY),
         sql("a person does not show the last opt-out", FORGOTTEN_STOP),
         orphans("delivery_message", "message", MESSAGE_PARENTS),
         orphans("delivery_attempt", "attempt", ATTEMPT_PARENTS),

@@ -118,6 +118,19 @@ class TestFromTheQueue:
         ((_, _, words, on),) = Person.objects.get().recent
         assert (bool(words), on) == (True, slot.local_date.isoformat())
 
+    @pytest.mark.parametrize("scheme", ["https", "http"])
+    def test_its_words_are_those_that_were_sent_whatever_the_link_speaks(
+        self, slot, message, lane, journal, settings, scheme
+    ):
+        settings.SHORT_LINK_SCHEME = scheme
+        (intent,) = walking.hand_over(journal)
+        assert f" {scheme}://{slot.campaign.brand.short_domain}/" in intent.send.text
+        ((*_, words, _),) = Person.objects.get().recent
+        come_back([intent], NOT_SENT)
+        settings.SHORT_LINK_SCHEME = "https"
+        revive(intent.attempt_id)
+        assert [entry[2] for entry in Person.objects.get().recent] == [words]
+
     def test_leaves_what_else_the_person_had(self, doubted):
         other = [NOON.timestamp() - 90_000, 12345, "aa", "2035-03-06"]
         Person.objects.update(recent=[other])

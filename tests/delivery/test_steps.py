@@ -20,6 +20,7 @@ from delivery.steps import (
     Opening,
     PersonFacts,
     Refuse,
+    SingleFacts,
     SlotFacts,
 )
 
@@ -31,6 +32,9 @@ DAY = timedelta(days=1)
 
 BRAND = BrandFacts("Acme", "go.example.com", "Reply STOP to opt out", False, TODAY, TOMORROW)
 SLOT = SlotFacts(False, False, "https://jobs.example.com/", TODAY, "Hi {first_name}, see {link}")
+SINGLE = SingleFacts(
+    "{brand} for {first_name}: {link}", "https://jobs.example.com/", {"first_name": "Kim"}, True
+)
 LANE = LaneFacts(8, "+12025550100", "long_code", 10.0, 64, 1600, True, None)
 OPEN = Opening(NOW, NOW + timedelta(hours=4))
 BRAND_KEY, CAMPAIGN_KEY = "brand:1:2026-06-03", "campaign:2:2026-06-03"
@@ -63,6 +67,16 @@ def a_reply(kind=ReplyKind.STOP, **changes):
     """An answer to a text: no campaign, no slot, no lead and no place."""
     without = {"campaign_id": None, "slot_id": None, "places_id": None, "has_consent": False}
     return a_draft(kind=Kind.REPLY, reply_kind=kind.value, **{**without, "values": {}, **changes})
+
+
+def a_test(**changes):
+    """A test that a member of staff asked for: no campaign, no slot, and no place that binds it."""
+    without = {"campaign_id": None, "slot_id": None, "places_id": None, "values": {}}
+    return a_draft(kind=Kind.SINGLE, is_test=True, **{**without, **changes})
+
+
+def with_single(found=None, **changes):
+    return replace(found or facts(), singles={5: replace(SINGLE, **changes)})
 
 
 def a_person(**changes):
@@ -300,6 +314,25 @@ class TestFillInText:
         assert self.words("Hi {first_name}", first_name="{link}").text == "Hi {link}"
 
 
+class TestFillInSingle:
+    def test_says_its_own_text_with_its_own_values(self):
+        filled = steps.fill_in_single(a_test(), with_single())
+        assert filled.text == f"Acme for Kim: {steps.LINK_MARK}"
+        assert filled.words_hash == steps.hash_of_words("Acme for Kim:")
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            pytest.param({"values": {}}, id="missing-value"),
+            pytest.param({"template": " "}, id="no-words"),
+            pytest.param({"destination": ""}, id="link-to-nowhere"),
+        ],
+    )
+    def test_refuses_what_cannot_be_filled_in(self, changes):
+        found = with_single(**changes)
+        assert steps.fill_in_single(a_test(), found) == Refuse(Reason.CANNOT_RENDER)
+
+
 class TestFillInReply:
     def words(self, kind, **texts):
         found = with_brand(replies={"stop": "Bye", "help": "Ask", "join": "Hi", **texts})
@@ -360,6 +393,11 @@ class TestAddLink:
         draft = a_draft(text=f"See {steps.LINK_MARK}!")
         linked = replace(draft, text="See https://go.example.com/abcdefgh!")
         assert steps.add_link(draft, facts()) == linked
+
+    def test_speaks_the_scheme_it_is_told(self):
+        draft = a_draft(text=f"See {steps.LINK_MARK}")
+        linked = replace(draft, text="See http://go.example.com/abcdefgh")
+        assert steps.add_link(draft, facts(link_scheme="http")) == linked
 
     def test_makes_no_code_where_there_is_no_link(self):
         assert steps.add_link(a_draft(text="Hi"), facts()) == a_draft(text="Hi", code="")
@@ -441,6 +479,17 @@ class TestReserve:
         assert steps.reserve(a_draft(), facts()) == a_draft()
 
 
+class TestReserveBesideTheLimit:
+    def test_takes_of_the_brands_cap_and_counts_whatever_came_before(self):
+        found = facts(
+            budget=Budget(left={BRAND_KEY: 2}), persons={4: a_person(recent=[sent(MINUTE)] * 9)}
+        )
+        draft = a_test(words_hash="aa")
+        assert steps.reserve_beside_the_limit(draft, found) == draft
+        assert found.budget.left == {BRAND_KEY: 1}
+        assert found.persons[4].recent[9:] == [(NOW.timestamp(), 5, "aa", "")]
+
+
 class TestTheOrder:
     def test_of_a_campaigns_steps_is_the_designs(self):
         assert [step.__name__ for step in steps.CAMPAIGN] == [
@@ -461,6 +510,13 @@ class TestTheOrder:
             "hold_without_a_number",
             "reserve",
         ]
+
+    def test_of_a_tests_steps_is_a_campaigns_without_hours_frequency_and_repeats(self):
+        left_out = {"hold_in_quiet_hours", "hold_for_person_limit", "refuse_same_words"}
+        instead = {"fill_in_text": "fill_in_single", "reserve": "reserve_beside_the_limit"}
+        campaign = [step.__name__ for step in steps.CAMPAIGN if step.__name__ not in left_out]
+        expected = [instead.get(name, name) for name in campaign]
+        assert [step.__name__ for step in steps.STEPS["test"]] == expected
 
     @pytest.mark.parametrize("kind", [ReplyKind.STOP, ReplyKind.HELP])
     def test_of_a_confirmations_and_a_helps_steps_is_the_designs(self, kind):
@@ -560,6 +616,39 @@ class TestWhatAnAnswerIsExemptFrom:
 
     def test_an_answer_does_not_count_and_the_rest_does(self):
         assert [a_reply().counts, a_draft().counts] == [False, True]
+
+
+class TestWhatATestIsExemptFrom:
+    @pytest.mark.parametrize("case", ["no-place", "night", "persons-limit"])
+    def test_passes_hours_and_frequency(self, case):
+        decided = decide(a_test(), with_single(PASSED_BY[case]))
+        line = "Acme for Kim: https://go.example.com/abcdefgh Reply STOP to opt out"
+        assert (decided.text, decided.segments) == (line, 1)
+
+    @pytest.mark.parametrize(
+        ("changes", "found", "verdict"),
+        [
+            *(pytest.param(*case, id=name) for name, case in (HELD_BACK | STOPS_ALL).items()),
+            pytest.param({"has_consent": False}, facts(), Refuse(Reason.NO_CONSENT), id="consent"),
+            pytest.param(
+                {}, PASSED_BY["no-room-in-the-cap"], Hold(Reason.BRAND_CAP, TOMORROW), id="cap"
+            ),
+            pytest.param(
+                {},
+                PASSED_BY["paused-brand"],
+                Hold(Reason.BRAND_PAUSED, NOW + MINUTE),
+                id="paused-brand",
+            ),
+        ],
+    )
+    def test_passes_nothing_else(self, changes, found, verdict):
+        assert decide(a_test(**changes), with_single(found)) == verdict
+
+    def test_without_its_text_it_is_struck(self):
+        assert decide(a_test(), facts()) == Struck("fill_in_single")
+
+    def test_counts(self):
+        assert a_test().counts
 
 
 class TestDecide:

@@ -53,7 +53,7 @@ class TestLinkUrl:
         assert codes.link_url("go.example.com", "abcd2345") == "https://go.example.com/abcd2345"
 
     def test_is_plain_http_on_this_machine_when_told_so(self):
-        url = codes.link_url("127.0.0.1:8000", "abcd2345", secure=False)
+        url = codes.link_url("127.0.0.1:8000", "abcd2345", scheme="http")
         assert url == "http://127.0.0.1:8000/abcd2345"
 
 

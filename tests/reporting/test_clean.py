@@ -94,3 +94,15 @@ def test_a_single_message_has_no_lead_and_counts_on_its_brand(tmp_path):
     world = World()
     world.send(make_lead(world.brand), kind="single", idempotency_key="k1")
     assert world.problems(tmp_path) == {}
+
+
+NIGHT = NOW - timedelta(hours=10)  # 2:30 in New York
+
+
+def test_a_test_may_come_at_night_as_often_as_it_is_asked_for_and_with_the_same_words(tmp_path):
+    world = World()
+    lead = make_lead(world.brand)
+    for n in range(5):
+        at = NIGHT + timedelta(seconds=20 * n)
+        world.send(lead, at, kind="single", is_test=True, text="Hi", idempotency_key=f"k{n}")
+    assert world.problems(tmp_path) == {}

@@ -117,6 +117,24 @@ class TestPersonLimits:
         world.send(second, NOON, kind="single", idempotency_key="b")
         assert limits(world, tmp_path) == [TOO_SOON]
 
+    def test_a_campaign_that_follows_a_test_too_soon_is_seen(self, world, tmp_path):
+        lead = make_lead(world.brand)
+        world.send(lead, NOON, kind="single", is_test=True, idempotency_key="a")
+        world.send(lead, NOON + timedelta(minutes=1), slot=world.another_slot(), text="Job")
+        assert limits(world, tmp_path) == [TOO_SOON]
+
+    def test_a_test_that_follows_a_campaign_is_not(self, world, tmp_path):
+        lead = make_lead(world.brand)
+        world.send(lead, NOON, slot=world.another_slot(), text="Job")
+        at = NOON + timedelta(minutes=1)
+        world.send(lead, at, kind="single", is_test=True, idempotency_key="a")
+        assert limits(world, tmp_path) == []
+
+    def test_a_test_counts_on_its_brands_cap(self, world, tmp_path):
+        Brand.objects.update(daily_cap=3)
+        world.send(kind="single", is_test=True, idempotency_key="a")
+        assert limits(world, tmp_path) == ["a brand's daily cap was exceeded"]
+
     def test_what_is_older_than_the_limits_may_be_is_left_alone(self, world, tmp_path):
         send_at(world, NOON, NOON)
         assert limits(world, tmp_path, since=NOON + timedelta(seconds=1)) == []

@@ -9,7 +9,7 @@ import pytest
 
 from brands.models import Brand, ClockShift
 from compliance.models import Person
-from delivery.models import Attempt, Inbound
+from delivery.models import Attempt, Inbound, SingleText
 from leads.models import Lead
 from reporting.oracle.quiet import Hours
 from tests.reporting.world import NOON, NOW, World
@@ -106,3 +106,21 @@ class TestInQuietHours:
         world.count(f"brand:{world.brand.pk}:2035-03-07")
         world.requests[-1]["received_at"] -= 8 * 3600
         assert world.problems(tmp_path) == QUIET
+
+
+@pytest.mark.django_db
+class TestATestOfStaff:
+    """Asked for at 2:30 at night."""
+
+    @pytest.mark.parametrize(("is_test", "problems"), [(True, {}), (False, QUIET)])
+    def test_may_come_at_any_hour_and_no_other_single_message(
+        self, world, tmp_path, is_test, problems
+    ):
+        at_night = NOW - timedelta(hours=10)
+        world.send(at=at_night, kind="single", is_test=is_test, idempotency_key="k1")
+        assert world.problems(tmp_path) == problems
+
+    def test_a_campaigns_message_is_no_test_whatever_its_text_says(self, world, tmp_path):
+        message = world.send(at=NOW - timedelta(hours=10), text="Job")
+        SingleText.objects.create(message=message, text="Job", is_test=True)
+        assert world.problems(tmp_path)["O6"] == QUIET["O6"]

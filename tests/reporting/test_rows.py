@@ -9,7 +9,16 @@ import pytest
 from campaigns.models import Slot
 from compliance.consent import opt_out
 from compliance.models import Person
-from delivery.models import Attempt, Due, Inbound, Message, Sticky, Strike, WebhookEvent
+from delivery.models import (
+    Attempt,
+    Due,
+    Inbound,
+    Message,
+    SingleText,
+    Sticky,
+    Strike,
+    WebhookEvent,
+)
 from links.models import ShortLink
 from tests.factories import make_account, make_brand, make_number
 from tests.reporting.world import NOON, NOW, World, raw
@@ -17,6 +26,9 @@ from tests.reporting.world import NOON, NOW, World, raw
 pytestmark = pytest.mark.django_db
 
 NOWHERE = 999_999
+
+
+NO_TEXT_OF_ITS_OWN = "a single message without its text, or such a text without one"
 
 
 @pytest.fixture
@@ -93,6 +105,15 @@ class TestQueue:
         due = queued(world)
         raw("UPDATE delivery_due SET message_id = %s WHERE message_id = %s", [0, due.message_id])
         assert "a due row without a planned message" in world.problems(tmp_path)["O12"]
+
+    def test_a_single_message_without_its_text_is_seen(self, world, tmp_path):
+        world.send(kind="single", idempotency_key="k1")
+        SingleText.objects.all().delete()
+        assert world.problems(tmp_path) == {"O12": [NO_TEXT_OF_ITS_OWN]}
+
+    def test_a_text_that_makes_a_test_of_a_campaigns_message_is_seen(self, world, tmp_path):
+        SingleText.objects.create(message=world.messages[0], text="Hi", is_test=True)
+        assert world.problems(tmp_path) == {"O12": [NO_TEXT_OF_ITS_OWN]}
 
     @pytest.mark.parametrize(
         "change",

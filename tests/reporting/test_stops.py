@@ -45,6 +45,13 @@ class TestAfterAnOptOut:
         stop(world.leads[0].person, NOON - timedelta(minutes=5))
         assert world.problems(tmp_path) == {"O5": [RECEIVED, DECIDED]}
 
+    def test_a_test_of_staff_after_the_stop_is_seen_too(self, world, tmp_path):
+        lead = world.leads[0]
+        stop(lead.person, NOON)
+        at = NOON + timedelta(minutes=1)
+        world.send(lead, at, kind="single", is_test=True, idempotency_key="k1")
+        assert world.problems(tmp_path) == {"O5": [RECEIVED, DECIDED]}
+
     def test_what_was_under_way_when_the_stop_came_is_not(self, world, tmp_path):
         stop(world.leads[0].person, NOON - timedelta(seconds=8))
         assert world.problems(tmp_path) == {}

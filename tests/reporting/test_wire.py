@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from delivery.models import Attempt
+from brands.models import Brand
+from delivery.models import Attempt, Message
 from tests.reporting.world import NOON, NOW, World, raw
 
 pytestmark = pytest.mark.django_db
@@ -21,13 +22,19 @@ def world() -> World:
     return World()
 
 
-def words(world: World, code: str) -> str:
-    return f"Work near you: https://{world.brand.short_domain}/{code} Reply STOP to opt out"
+def words(world: World, code: str, scheme: str = "https") -> str:
+    return f"Work near you: {scheme}://{world.brand.short_domain}/{code} Reply STOP to opt out"
 
 
 class TestTheSameWordsTwice:
     def test_a_request_that_was_repeated_is_seen(self, world, tmp_path):
         world.request(world.messages[0])
+        assert world.problems(tmp_path) == {"O1": ["a message was taken more than once"]}
+
+    def test_a_test_of_staff_that_was_sent_twice_is_seen(self, world, tmp_path):
+        world.send(kind="single", is_test=True, idempotency_key="k1")
+        assert world.problems(tmp_path) == {}
+        world.request(Message.objects.latest("id"))
         assert world.problems(tmp_path) == {"O1": ["a message was taken more than once"]}
 
     def test_two_attempts_that_were_both_taken_are_seen(self, world, tmp_path):
@@ -41,6 +48,14 @@ class TestTheSameWordsTwice:
         lead = world.leads[0]
         for code, slot in (("aaaa", world.another_slot()), ("bbbb", world.another_slot())):
             world.send(lead, LATER, slot=slot, text=words(world, code))
+        assert world.problems(tmp_path)["O1"] == [SAME_WORDS, OWN_SAME_WORDS]
+
+    def test_a_link_that_speaks_plain_http_makes_no_difference(self, world, tmp_path):
+        Brand.objects.update(short_domain="127.0.0.1:8000")
+        world.brand.refresh_from_db()
+        for scheme in ("https", "http"):
+            text = words(world, "aaaa", scheme)
+            world.send(world.leads[0], LATER, slot=world.another_slot(), text=text)
         assert world.problems(tmp_path)["O1"] == [SAME_WORDS, OWN_SAME_WORDS]
 
     def test_the_opt_out_line_makes_no_difference(self, world, tmp_path):

@@ -17,7 +17,7 @@ from django.db import connection
 
 from brands.models import ClockShift
 from campaigns.models import Slot
-from delivery.models import Attempt, CapCounter, Inbound, Message, Planned, WebhookEvent
+from delivery.models import Attempt, CapCounter, Inbound, Message, Planned, SingleText, WebhookEvent
 from leads.models import ListEntry
 from reporting.oracle import answers, checks, ledger
 from reporting.oracle.checks import Scope
@@ -86,6 +86,7 @@ class World:
         status: str = "accepted",
         outcome: str = "accepted",
         kind: str = "campaign",
+        is_test: bool = False,
         **fields: object,
     ) -> Message:
         """A message as it stands after its send, with its attempt, its counters and its request; if
@@ -103,6 +104,8 @@ class World:
             **(campaign_parts if kind == "campaign" else {}),
             **fields,
         )
+        if kind == "single":
+            SingleText.objects.create(message=message, text="Work for you", is_test=is_test)
         link = f"https://{lead.brand.short_domain}/c{message.pk}"
         text = text or f"Job {slot.pk} for you: {link} Reply STOP to opt out"
         self.attempt(message, at, text=text, outcome=outcome)

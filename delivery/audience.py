@@ -1,0 +1,223 @@
+"""Whom a campaign is for, before it starts: how many people of its list are alike in what matters.
+
+One statement reads the list and judges each person by the rules of the planner and of the steps, as
+far as they can be known beforehand; what hangs on a slot's time is `delivery/forecast.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from campaigns.models import Campaign
+from campaigns.rendering import PLACEHOLDER
+from campaigns.sizing import FROM_LEAD, sample_link
+from delivery import sql
+from delivery.allowances import PersonLimits
+from delivery.routing import Lane, bounds
+from delivery.steps import LINK_MARK
+
+MOST = 200_000  # kinds of people; beyond that nobody is served by an answer
+BLANKS = "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001))))
+
+PEOPLE = """
+WITH waiting AS MATERIALIZED (
+    SELECT person_id AS id FROM delivery_inbound
+    WHERE applied_at IS NULL AND person_id IS NOT NULL
+    UNION
+    SELECT x.email_person_id FROM delivery_inbound i JOIN leads_lead x ON x.person_id = i.person_id
+    WHERE i.applied_at IS NULL AND x.email_person_id IS NOT NULL
+), ended AS MATERIALIZED (
+    SELECT places_id, array_agg(at ORDER BY at) AS ends
+    FROM unnest(%(ended_places)s::bigint[], %(ended_at)s::timestamptz[]) AS v (places_id, at)
+    GROUP BY places_id
+), people AS (
+    SELECT e.places_id,
+        coalesce(width_bucket(e.added_at, ended.ends), 0) AS late,
+        CASE WHEN s.number_id = ANY(%(lanes)s::bigint[]) THEN s.number_id
+             ELSE (%(lanes)s::bigint[])[width_bucket(
+                 (hashint8extended(l.person_id, %(brand)s) & 2147483647) / 2147483648.0::float8,
+                 %(bounds)s::float8[])] END AS lane_id,
+        CASE WHEN p.opted_out_at IS NOT NULL
+                  AND coalesce(r.after_event_id, -1) < p.opt_out_event_id THEN 'opted_out'
+             WHEN p.undeliverable_at IS NOT NULL THEN 'undeliverable'
+             WHEN p.sunset_at IS NOT NULL THEN 'sunset'
+             WHEN l.status <> 'active' THEN 'lead_inactive' ELSE '' END AS suppressed,
+        CASE WHEN greatest(p.opt_out_event_id, m.opt_out_event_id)
+                  > coalesce(r.after_event_id, -1) THEN 'opted_out'
+             WHEN p.id IN (SELECT id FROM waiting) OR m.id IN (SELECT id FROM waiting)
+                  THEN 'inbound_waiting'
+             WHEN p.held_at IS NOT NULL OR m.held_at IS NOT NULL THEN 'person_held'
+             WHEN l.consent_id IS NULL THEN 'no_consent'
+             WHEN coalesce(p.phone, '') = '' THEN 'no_address'
+             WHEN l.places_id IS NULL THEN 'no_place' ELSE '' END AS kept_out,
+        {words} AS words, sends.times, sends.said
+    FROM leads_listentry e
+    JOIN leads_lead l ON l.id = e.lead_id
+    JOIN compliance_person p ON p.id = l.person_id
+    LEFT JOIN compliance_person m ON m.id = l.email_person_id
+    LEFT JOIN compliance_rejoin r ON r.person_id = l.person_id AND r.brand_id = %(brand)s
+    LEFT JOIN delivery_sticky s ON s.person_id = l.person_id AND s.brand_id = %(brand)s
+    LEFT JOIN ended ON ended.places_id = coalesce(e.places_id, 0)
+    LEFT JOIN LATERAL (
+        SELECT array_agg(at ORDER BY at DESC) FILTER (WHERE at > %(week)s) AS times,
+               array_agg(day || ' ' || hash ORDER BY day, hash)
+                   FILTER (WHERE day = ANY(%(days)s::text[])) AS said
+        FROM (SELECT ceil((x ->> 0)::float8 / 60) * 60 AS at, x ->> 2 AS hash, x ->> 3 AS day
+              FROM jsonb_array_elements(p.recent) x WHERE p.recent <> '[]') sent
+    ) sends ON true
+    WHERE e.lead_list_id = %(list)s
+)
+SELECT places_id, lane_id, late, suppressed, kept_out,
+       CASE WHEN words IS NULL OR btrim(words, %(blanks)s) = '' THEN 'cannot_render'
+            WHEN char_length(btrim(words, %(blanks)s)) + %(longer)s
+                 + CASE WHEN strpos(words, %(line)s) > 0 THEN 0 ELSE %(line_length)s END
+                 > (%(lengths)s::int[])[array_position(%(lanes)s::bigint[], lane_id)]
+                 THEN 'too_long' ELSE '' END AS unsayable,
+       CASE WHEN times[1] > %(gap)s OR cardinality(times) >= %(of_a_week)s
+                 OR times[%(of_a_day)s] > %(day)s THEN times END AS times,
+       said, CASE WHEN said IS NOT NULL THEN btrim(words, %(blanks)s) END AS words, count(*)
+FROM people GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 LIMIT %(most)s
+"""
+
+
+class TooMany(Exception):
+    """The people of the list differ in more ways than can be gone through while one waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """`people` of one list who differ in nothing that a forecast asks.
+
+    `late` is how many of the slots that are over in their places ended before they came. `times`
+    are sends to them, in epoch seconds rounded up to the minute, where a limit may ask for them;
+    `said` are days and hashes of what they heard on the slots' days, and `words` what they would
+    hear now.
+    """
+
+    places_id: int | None
+    lane_id: int | None
+    late: int
+    suppressed: str
+    kept_out: str
+    unsayable: str
+    times: tuple[float, ...]
+    said: frozenset[str]
+    words: str
+    people: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the campaign would say and by which numbers; and when its slots come, as far as it
+    matters. `first_at` is the first instant of sending, `slots` how many follow each other."""
+
+    text: str
+    lanes: Sequence[Lane]
+    max_chars: Mapping[int, int]
+    limits: PersonLimits
+    first_at: datetime
+    slots: int
+    days: Sequence[str]
+    ended: Sequence[tuple[int | None, datetime]]
+
+
+def people_of(campaign: Campaign, asked: Asked) -> list[Alike]:
+    """The people of the campaign's list by kinds, in one statement. Raises TooMany."""
+    words, values = _words(asked.text, campaign.brand.name)
+    arguments = {**_arguments(campaign, asked), **values}
+    found = _rows(PEOPLE.format(words=words), arguments)
+    if len(found) == MOST:
+        raise TooMany
+    return [_alike(*row) for row in found]
+
+
+def _alike(
+    places_id: int | None,
+    lane_id: int | None,
+    late: int,
+    suppressed: str,
+    kept_out: str,
+    unsayable: str,
+    times: Sequence[float] | None,
+    said: Sequence[str] | None,
+    words: str | None,
+    people: int,
+) -> Alike:
+    return Alike(
+        places_id=places_id,
+        lane_id=lane_id,
+        late=late,
+        suppressed=suppressed,
+        kept_out=kept_out,
+        unsayable=unsayable,
+        times=tuple(times or ()),
+        said=frozenset(said or ()),
+        words=words or "",
+        people=people,
+    )
+
+
+def _rows(statement: str, arguments: Mapping[str, Any]) -> list[sql.Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+        return list(cursor.fetchall())
+
+
+def _arguments(campaign: Campaign, asked: Asked) -> dict[str, Any]:
+    limits, first_at = asked.limits, asked.first_at
+    line = campaign.brand.opt_out_line
+    links = sum(match[1] == "link" for match in PLACEHOLDER.finditer(asked.text))
+    # A limit can only be met by who is near it: the campaign's earlier slots add at most one each.
+    before = asked.slots - 1
+    return {
+        "list": campaign.lead_list_id,
+        "brand": campaign.brand_id,
+        "lanes": [lane.number_id for lane in asked.lanes],
+        "bounds": bounds(asked.lanes) or [0.0],
+        "lengths": [asked.max_chars[lane.number_id] for lane in asked.lanes],
+        "ended_places": [places_id or 0 for places_id, _ in asked.ended],
+        "ended_at": [at for _, at in asked.ended],
+        "days": list(asked.days),
+        "blanks": BLANKS,
+        "line": line,
+        "line_length": len(line) + 1,
+        "longer": links * (len(sample_link(campaign.brand)) - len(LINK_MARK)),
+        "gap": (first_at - limits.gap).timestamp(),
+        "day": (first_at - timedelta(days=1)).timestamp(),
+        "week": (first_at - timedelta(days=7)).timestamp(),
+        "of_a_day": max(limits.per_day - before, 1),
+        "of_a_week": max(limits.per_week - before, 1),
+        "most": MOST,
+    }
+
+
+def _words(text: str, brand_name: str) -> tuple[str, dict[str, str]]:
+    """An expression for the filled-in text of a lead, NULL where a name has no value; its values.
+
+    The link stands in it as a mark, as it does in the steps.
+    """
+    values: dict[str, str] = {}
+
+    def literal(value: str) -> str:
+        values[f"w{len(values)}"] = value
+        return f"%(w{len(values) - 1})s::text"
+
+    parts, at = [], 0
+    for match in PLACEHOLDER.finditer(text):
+        parts.append(literal(text[at : match.start()]))
+        parts.append(_value(match[1], match[2], brand_name, literal))
+        at = match.end()
+    parts.append(literal(text[at:]))
+    return " || ".join(parts), values
+
+
+def _value(name: str, fall_back: str | None, brand_name: str, literal: Any) -> str:
+    if name not in FROM_LEAD:
+        return str(literal(LINK_MARK if name == "link" else brand_name.strip()))
+    filled = f"nullif(btrim(l.{name}, %(blanks)s), '')"
+    return filled if fall_back is None else f"coalesce({filled}, {literal(fall_back)})"

@@ -1,0 +1,39 @@
+"""What the pages of this app's rows share: who finds them by address, and their pills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from brands import access
+from brands.access import Ability
+from brands.admin import Rows
+from compliance.admin import ByAddress, as_address
+from compliance.models import Person
+
+
+def pill(words: str, tone: str = "") -> SafeString:
+    return format_html('<span class="so-pill {}">{}</span>', f"so-{tone}" if tone else "", words)
+
+
+class Readable(ByAddress):
+    """Found by address only among the rows whose addresses the user may read whole."""
+
+    def get_search_fields(self, request: HttpRequest) -> Any:
+        fields = super().get_search_fields(request)
+        return fields if access.may_anywhere(request.user, Ability.PEOPLE) else ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Rows, search_term: str
+    ) -> tuple[Rows, bool]:
+        """The person first: then their index answers, whatever else the list is filtered by."""
+        if not search_term.strip() or not self.get_search_fields(request):
+            return queryset, False
+        address = as_address(search_term).replace("\0", "")
+        column = "email" if "@" in address else "phone"
+        people = Person.objects.filter(**{column: address}).values_list("pk", flat=True)
+        rows = self.visible(request, queryset, Ability.PEOPLE)
+        return rows.filter(person__in=list(people)), False

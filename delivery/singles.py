@@ -1,0 +1,274 @@
+"""Single messages: a text of its own to one person, with its place in the queue.
+
+So far these are the tests that staff send to their own phones. Whether one leaves is not decided
+here: the walk takes it like any other message, by the steps of its kind of sending.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from brands import clock
+from brands.models import Brand
+from campaigns import sizing
+from campaigns.models import Campaign
+from campaigns.rendering import PLACEHOLDER, MissingValue
+from campaigns.starting import CannotStart, route_of, version_of
+from compliance.models import ConsentEvent
+from compliance.phones import Phone
+from delivery import routing, sql
+from delivery.models import Message, SingleText
+from leads.intake import GaveUp, Intake, Result, Taken
+from leads.models import Lead
+from leads.rows import LeadRow
+from providers import segments
+
+LIVES = timedelta(minutes=10)
+TESTS_AN_HOUR = 20
+SOURCE = "staff test"
+
+STICKY = """
+SELECT s.number_id FROM delivery_sticky s JOIN leads_lead l ON l.person_id = s.person_id
+WHERE l.id = %s AND s.brand_id = l.brand_id
+"""
+
+# Planned means exactly one queue row: all three rows stand or fall together.
+PLAN = """
+WITH planned AS (
+    INSERT INTO delivery_message (brand_id, lead_id, person_id, kind, status, idempotency_key,
+                                  expires_at)
+    SELECT brand_id, id, person_id, 'single', 'planned', %(key)s, sendonce_now() + %(lives)s
+    FROM leads_lead WHERE id = %(lead)s
+    ON CONFLICT (brand_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id, brand_id, expires_at
+), said AS (
+    INSERT INTO delivery_singletext (message_id, text, values, destination, is_test, asked_by_id)
+    SELECT id, %(text)s, %(values)s::jsonb, %(destination)s, true, %(asked_by)s FROM planned
+)
+INSERT INTO delivery_due (message_id, brand_id, lane_id, queue, segments, priority, not_before,
+                          expires_at, tries, strikes, crashes, reason)
+SELECT id, brand_id, %(lane)s, -brand_id, %(segments)s, 0, sendonce_now(), expires_at, 0, 0, 0, ''
+FROM planned
+"""
+
+
+class CannotTest(Exception):
+    """Why no test can be sent, in a sentence that says what to do. `field` is what is at fault:
+    phone, text, route, or value_ and a name of the text.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the phone will show, but for the code at the end of its link."""
+
+    text: str
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A {name} of a text that a person's own value replaces; `fall_back` is None without one."""
+
+    name: str
+    fall_back: str | None
+
+
+def agreement(brand: Brand) -> str:
+    """What whoever asks for a test agrees to; kept as the wording of their consent."""
+    return f"This is my own phone, and I agree to get test messages of {brand.name} on it."
+
+
+def text_of(campaign: Campaign) -> str:
+    """What the campaign says as of now. Raises CannotTest."""
+    if campaign.retired_at or campaign.brand.retired_at:
+        raise CannotTest("text", "This campaign is retired; nothing of it is sent any more.")
+    try:
+        return version_of(campaign).text
+    except CannotStart as error:
+        raise CannotTest("text", str(error)) from error
+
+
+def names_in(text: str) -> list[Name]:
+    """The names that want a value, in the order of the text; one without a fall-back wins."""
+    found: dict[str, str | None] = {}
+    for match in PLACEHOLDER.finditer(text):
+        name, fall_back = match[1], match[2]
+        if name in sizing.FROM_LEAD:
+            found[name] = None if name in found and found[name] is None else fall_back
+    return [Name(name, fall_back) for name, fall_back in found.items()]
+
+
+def preview(campaign: Campaign, text: str, values: Mapping[str, str]) -> Preview:
+    """The very text. Raises CannotTest where it cannot be filled in."""
+    try:
+        said = sizing.said(text, values, campaign.brand)
+    except MissingValue as error:
+        raise CannotTest(f"value_{error}", "The text needs a value here.") from error
+    return Preview(said, segments.count(said).parts)
+
+
+def route_problem(campaign: Campaign) -> str:
+    """Why no number could send it now; "" when one can."""
+    try:
+        _lanes(campaign)
+    except CannotTest as error:
+        return str(error)
+    return ""
+
+
+def last_phone(user: AbstractBaseUser) -> str:
+    """The number this member of staff sent a test to last; "" before the first."""
+    tests = SingleText.objects.filter(asked_by=user.pk, is_test=True).order_by("-message_id")
+    return tests.values_list("message__person__phone", flat=True).first() or ""
+
+
+def send_test(
+    campaign: Campaign,
+    *,
+    to: Phone,
+    values: Mapping[str, str],
+    asked_by: AbstractBaseUser,
+    idempotency_key: str,
+) -> Message:
+    """Plan a test to the member of staff's own phone, who agreed to it (`agreement`).
+
+    The same key with the same phone and values plans it once and returns it again. Raises
+    CannotTest.
+    """
+    text = text_of(campaign)
+    size = preview(campaign, text, values).segments
+    key = _key(idempotency_key, asked_by, to.e164, campaign, values)
+    made = Message.objects.filter(brand=campaign.brand_id, idempotency_key=key)
+    if before := made.first():
+        return before
+    lanes = _lanes(campaign)
+    _refuse_too_many(asked_by)
+    wanted = {
+        "key": key,
+        "lives": LIVES,
+        "text": text,
+        "values": sql.json(dict(values)),
+        "destination": campaign.destination,
+        "asked_by": asked_by.pk,
+        "segments": size,
+    }
+
+    def plan(lead_id: int) -> None:
+        lane = _lane_for(lead_id, lanes)
+        sql.count_named(PLAN, {**wanted, "lead": lead_id, "lane": lane})
+
+    _for_the_lead(campaign.brand, to, plan=plan)
+    return made.get()
+
+
+def _key(
+    token: str,
+    asked_by: AbstractBaseUser,
+    phone: str,
+    campaign: Campaign,
+    values: Mapping[str, str],
+) -> str:
+    """Apart from the keys of others; what was changed before it was sent again is another test."""
+    said = sql.json([token, phone, campaign.pk, sorted(values.items())])
+    digest = hashlib.blake2b(said.encode(), digest_size=24).hexdigest()
+    return f"test:{asked_by.pk}:{digest}"
+
+
+def _refuse_too_many(asked_by: AbstractBaseUser) -> None:
+    since = clock.now() - timedelta(hours=1)
+    tests = SingleText.objects.filter(asked_by=asked_by.pk, is_test=True)
+    if tests.filter(message__created_at__gt=since).count() >= TESTS_AN_HOUR:
+        raise CannotTest(
+            "phone", f"You sent {TESTS_AN_HOUR} tests within an hour; that is the most. Wait a bit."
+        )
+
+
+def _lanes(campaign: Campaign) -> Sequence[routing.Lane]:
+    """The numbers that planning would spread over, without those that rest."""
+    try:
+        route = route_of(campaign)
+    except CannotStart as error:
+        raise CannotTest("route", str(error)) from error
+    lanes = routing.candidates(routing.lanes_of([route.pk], now=clock.now())[route.pk])
+    usable = [lane for lane in lanes if lane.is_usable and lane.weight]
+    if not usable:
+        raise CannotTest(
+            "route", f"Route: no number of {route.name} can send now; resume one, or wait a bit."
+        )
+    return usable
+
+
+def _lane_for(lead_id: int, lanes: Sequence[routing.Lane]) -> int:
+    """The number the person hears the brand from, else one by weight."""
+    for (number_id,) in sql.rows(STICKY, lead_id):
+        if any(lane.number_id == number_id for lane in lanes):
+            return int(number_id)
+    chosen = routing.choose_again(lanes, (), ())
+    assert chosen is not None  # noqa: S101 - there are usable ones, each with a weight
+    return chosen
+
+
+def _for_the_lead(brand: Brand, to: Phone, *, plan: Callable[[int], None]) -> None:
+    """Put the consent on record and plan, in one transaction.
+
+    Whom the brand knows already keeps their lead and the consent that its campaigns rest on: to
+    agree to tests is less. It is kept beside that one.
+    """
+    agreed_at, wording = clock.now(), agreement(brand)
+    known = Lead.objects.filter(brand=brand, person__phone=to.e164, consent__isnull=False)
+    lead = known.exclude(status=Lead.Status.ERASED).first()
+    if lead is None:
+        _take_in(brand, _row(to, agreed_at, wording), plan)
+        return
+    with transaction.atomic():
+        ConsentEvent.objects.create(
+            person_id=lead.person_id,
+            brand=brand,
+            method=ConsentEvent.Method.WEB,
+            agreed_at=agreed_at,
+            wording=wording,
+        )
+        plan(lead.pk)
+
+
+def _take_in(brand: Brand, row: LeadRow, plan: Callable[[int], None]) -> None:
+    def also(results: Sequence[Result]) -> None:
+        (result,) = results
+        if not isinstance(result, Taken):
+            raise CannotTest("phone", result.message)
+        plan(result.lead_id)
+
+    intake = Intake(brand_id=brand.pk, list_id=None, method=ConsentEvent.Method.WEB)
+    try:
+        intake.take_in([row], also)
+    except GaveUp as error:
+        raise CannotTest("phone", "Others are taking in this number; try again.") from error
+
+
+def _row(to: Phone, agreed_at: datetime, wording: str) -> LeadRow:
+    return LeadRow(
+        phone=to.e164,
+        email=None,
+        first_name="",
+        last_name="",
+        city="",
+        state="",
+        zip_code="",
+        consent_at=agreed_at,
+        consent_wording=wording,
+        consent_url="",
+        external_ref="",
+        source=SOURCE,
+        fields={},
+    )

@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from brands.models import Brand, Installation
+from campaigns.models import Template
+from compliance import phones
+from compliance.models import ConsentEvent, Person
+from delivery import picking, routing, settling, singles, upkeep
+from delivery.claims import Grant
+from delivery.models import Attempt, Due, Message, SingleText, Sticky
+from delivery.outcomes import apply_reports
+from delivery.revival import revive
+from delivery.singles import CannotTest
+from delivery.states import Reason, Status
+from leads.models import Lead, ListEntry
+from links.models import ShortLink
+from providers.base import Accepted, ErrorClass, Fault, NotSent, Rejected, Unknown
+from providers.models import ProviderAccount, SenderNumber
+from providers.rates import Breaker
+from tests.delivery import texting, walking
+from tests.delivery.waiting import wait_until
+from tests.factories import (
+    NOON,
+    make_brand,
+    make_campaign,
+    make_due,
+    make_lead,
+    make_list,
+    make_number,
+    make_route,
+    make_slot,
+    phone,
+    set_clock,
+)
+from tests.staff import make_user
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+NIGHT = NOON + 11 * HOUR  # 23:00 in New York
+TEXT = "Hi {first_name}, {city|your town} has work: {link}"
+VALUES = {"first_name": "Robin"}
+REFUSED = Rejected(ErrorClass.PERMANENT_CONTENT, "30007")
+
+
+@pytest.fixture
+def brand(sandbox):
+    return make_brand(name="Acme")
+
+
+@pytest.fixture
+def lane(brand):
+    lane = make_number()
+    make_route(brand, lane)
+    return lane
+
+
+@pytest.fixture
+def campaign(brand, lane):
+    return make_campaign(brand, make_list(brand), text=TEXT)
+
+
+@pytest.fixture
+def user(sandbox):
+    return make_user()
+
+
+@pytest.fixture
+def ask(campaign, user):
+    """Ask for a test to one and the same phone."""
+    own = phones.parse(phone())
+
+    def ask(to=own, key="k1", values=VALUES, **fields):
+        wanted = {"asked_by": user, "idempotency_key": key, **fields}
+        return singles.send_test(campaign, to=to, values=values, **wanted)
+
+    return ask
+
+
+def refusal(ask, **fields):
+    with pytest.raises(CannotTest) as caught:
+        ask(**fields)
+    return caught.value.field
+
+
+class TestPlanning:
+    def test_makes_a_single_message_with_its_text_and_one_queue_row(self, ask, brand, lane, user):
+        message = ask()
+        found = Message.objects.get()
+        assert (found, found.kind, found.status) == (message, "single", "planned")
+        assert (found.campaign, found.slot, found.brand) == (None, None, brand)
+        assert (message.single.is_test, message.single.asked_by) == (True, user)
+        due = Due.objects.get(message=message)
+        assert (due.queue, due.lane, due.tries) == (-brand.pk, lane, 0)
+        assert due.expires_at == message.expires_at
+
+    def test_lives_for_ten_minutes(self, ask):
+        message = ask()
+        assert NOON + 10 * MINUTE <= message.expires_at < NOON + 11 * MINUTE
+
+    def test_says_the_latest_version_of_the_campaigns_template(self, ask, campaign):
+        campaign.template.versions.create(number=2, text="Newer: {link}")
+        message = ask()
+        assert (message.single.text, message.single.destination) == (
+            "Newer: {link}",
+            "https://jobs.example.com/",
+        )
+
+    def test_is_priced_in_its_own_segments(self, ask):
+        assert ask(values={"first_name": "R" * 200}).due.segments == 2
+
+    def test_the_same_key_plans_once(self, ask):
+        assert ask() == ask()
+        assert Due.objects.count() == Message.objects.count() == SingleText.objects.count() == 1
+
+    def test_what_was_changed_in_between_is_another_test(self, ask):
+        assert ask() != ask(values={"first_name": "Kim"})
+
+    def test_another_member_of_staff_with_the_same_key_has_a_test_of_their_own(self, ask):
+        assert ask() != ask(asked_by=make_user())
+
+    def test_takes_a_fixed_number_of_statements(self, ask, statements):
+        assert statements(ask) == statements(lambda: ask(phones.parse(phone()), "k2")) <= 40
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtTheSameMoment:
+    @pytest.mark.parametrize("is_known", [True, False], ids=["known", "new"])
+    def test_two_clicks_plan_one(self, ask, brand, at_once, is_known):
+        own = make_lead(brand).person.phone if is_known else phone()
+        found = at_once(lambda _: ask(phones.parse(own)).pk, threads=4)
+        assert len(set(found)) == 1
+        assert Due.objects.count() == SingleText.objects.count() == Message.objects.count() == 1
+        walking.assert_all_adds_up()
+
+
+class TestTheNumberItLeavesBy:
+    def test_is_the_one_the_person_hears_the_brand_from(self, ask, brand, lane):
+        route = brand.route_set.get()
+        others = [make_number() for _ in range(8)]
+        for other in others:
+            route.numbers.create(number=other)
+        first = ask()
+        Sticky.objects.create(person=first.person, brand=brand, number=others[4])
+        assert {ask(key=f"again{n}").due.lane for n in range(6)} == {others[4]}
+
+    @pytest.mark.parametrize("is_sticky", [True, False])
+    def test_is_never_one_that_is_paused(self, ask, brand, lane, is_sticky):
+        paused = make_number(paused_at=NOON)
+        brand.route_set.get().numbers.create(number=paused)
+        if is_sticky:
+            Sticky.objects.create(person=ask().person, brand=brand, number=paused)
+        assert {ask(key=f"again{n}").due.lane for n in range(8)} == {lane}
+
+    def test_comes_from_the_campaigns_own_route(self, ask, campaign, brand):
+        own = make_number()
+        campaign.route = make_route(brand, own, is_default=False)
+        assert ask().due.lane == own
+
+
+class TestConsent:
+    def test_of_a_new_phone_is_on_record_word_for_word(self, ask, brand):
+        lead = ask().lead
+        assert (lead.brand, lead.source) == (brand, "staff test")
+        words = "This is my own phone, and I agree to get test messages of Acme on it."
+        assert (lead.consent.wording, lead.consent.method) == (words, "web")
+
+    def test_puts_nobody_on_a_list(self, ask):
+        ask()
+        assert not ListEntry.objects.exists()
+
+    def test_of_whom_the_brand_knows_stands_beside_the_one_its_campaigns_rest_on(self, ask, brand):
+        lead = make_lead(brand)
+        message = ask(phones.parse(lead.person.phone))
+        assert (message.lead, Lead.objects.get().consent) == (lead, lead.consent)
+        assert Lead.objects.get().first_name == "Ada"
+        assert ConsentEvent.objects.filter(person=lead.person, method="web").count() == 1
+
+    def test_is_taken_of_a_lead_that_had_none(self, ask, brand):
+        lead = make_lead(brand, consent=None)
+        ask(phones.parse(lead.person.phone))
+        assert Lead.objects.get().consent.method == "web"
+
+
+class TestRefusals:
+    def test_without_a_text(self, ask, campaign):
+        campaign.template = Template.objects.create(brand=campaign.brand, name="Empty")
+        assert refusal(ask) == "text"
+
+    def test_with_a_text_that_cannot_be_filled_in(self, ask):
+        assert refusal(ask, values={"city": "Troy"}) == "value_first_name"
+
+    def test_without_a_route(self, ask, campaign):
+        campaign.brand.route_set.update(is_default=False)
+        assert refusal(ask) == "route"
+
+    @pytest.mark.parametrize(
+        "rest",
+        [
+            pytest.param(lambda: SenderNumber.objects.update(paused_at=NOON), id="number-paused"),
+            pytest.param(
+                lambda: ProviderAccount.objects.update(paused_at=NOON), id="account-paused"
+            ),
+            pytest.param(
+                lambda: SenderNumber.objects.update(rests_until=NOON + HOUR), id="number-rests"
+            ),
+            pytest.param(lambda: ProviderAccount.objects.update(weight=0), id="weight-of-nothing"),
+        ],
+    )
+    def test_while_no_number_can_send(self, ask, rest):
+        rest()
+        assert refusal(ask) == "route"
+
+    def test_of_a_person_who_was_erased(self, ask, brand):
+        lead = make_lead(brand, status="erased")
+        assert refusal(ask, to=phones.parse(lead.person.phone)) == "phone"
+
+    def test_of_the_twenty_first_within_an_hour(self, ask):
+        for n in range(20):
+            ask(key=f"k{n}")
+        assert refusal(ask, key="k20") == "phone"
+        assert ask(key="k0")  # what was sent is still found
+        set_clock(NOON + HOUR + MINUTE)
+        assert ask(key="k20")
+
+    def test_leaves_nothing_behind(self, ask, brand):
+        refusal(ask, values={})
+        brand.route_set.update(is_default=False)
+        refusal(ask)
+        for table in (Message, SingleText, Due, Lead, ConsentEvent, Person):
+            assert not table.objects.exists()
+
+
+class TestTheWalk:
+    def test_sends_the_very_text_of_the_preview(self, ask, campaign, journal):
+        message = ask()
+        (intent,) = walking.hand_over(journal)
+        link = ShortLink.objects.get()
+        seen = singles.preview(campaign, TEXT, VALUES)
+        assert intent.send.text == seen.text.replace("abcdefgh", link.code)
+        assert (intent.send.segments, intent.send.to_e164) == (1, message.person.phone)
+        assert link.destination == "https://jobs.example.com/"
+
+    def test_is_accepted_and_delivered(self, ask, journal):
+        message = ask()
+        (intent,) = walking.hand_over(journal)
+        walking.come_back([intent], Accepted("SM1"))
+        apply_reports([walking.reported(intent, provider_ref="SM1")])
+        message.refresh_from_db()
+        assert message.status == Status.DELIVERED
+        walking.assert_all_adds_up()
+
+    def test_goes_out_at_night_and_past_the_close_of_the_window(self, ask, journal):
+        set_clock(NIGHT)
+        message = ask()
+        (intent,) = walking.hand_over(journal)
+        assert intent.window_closes_at == message.expires_at
+
+    def test_at_the_close_of_the_window_it_may_still_be_written(self, ask, brand, journal):
+        set_clock(NOON + 9 * HOUR - timedelta(seconds=30))  # 20:59:30 in New York
+        message = ask()
+        (intent,) = walking.hand_over(journal)
+        assert intent.window_closes_at == message.expires_at
+
+    def test_is_not_held_for_what_the_person_had_lately_but_counts(self, ask, brand, journal):
+        for n in range(3):
+            ask(key=f"k{n}")
+            assert len(walking.hand_over(journal)) == 1
+        (person,) = Person.objects.all()
+        assert len(person.recent) == 3
+        assert list(walking.caps().values()) == [3]
+
+    def test_holds_a_campaign_to_the_same_person_afterwards(self, ask, brand, lane, journal):
+        message = ask()
+        walking.hand_over(journal)
+        slot = make_slot(lane, message.lead, brand=brand)
+        make_due(slot, message.lead, lane, now=NOON)
+        assert walking.hand_over(journal) == []
+        assert Due.objects.get().reason == Reason.PERSON_LIMIT
+
+    def test_waits_at_the_brands_cap(self, ask, brand, journal):
+        Brand.objects.update(daily_cap=1)
+        ask()
+        assert len(walking.hand_over(journal)) == 1
+        ask(key="k2")
+        assert walking.hand_over(journal) == []
+        assert Due.objects.get().reason == Reason.BRAND_CAP
+
+    @pytest.mark.parametrize(
+        ("stop", "reason"),
+        [
+            pytest.param(
+                lambda: Installation.objects.update(stopped_at=NOON), Reason.STOP_ALL, id="all"
+            ),
+            pytest.param(
+                lambda: Brand.objects.update(paused_at=NOON), Reason.BRAND_PAUSED, id="the-brand"
+            ),
+        ],
+    )
+    def test_is_held_while_sending_is_stopped_and_expires_with_that_reason(
+        self, ask, journal, stop, reason
+    ):
+        message = ask()
+        stop()
+        assert walking.hand_over(journal) == []
+        assert Due.objects.get().reason == reason
+        set_clock(NOON + 11 * MINUTE)
+        upkeep.sweep_expired()
+        message.refresh_from_db()
+        assert (message.status, message.reason) == (Status.EXPIRED, reason)
+        walking.assert_all_adds_up()
+
+    def test_a_stop_from_that_phone_binds_until_its_start(self, ask, brand, lane, journal):
+        message = ask()
+        walking.hand_over(journal)
+        texting.say(lane, message.person, "STOP")
+        second = ask(key="k2")
+        walking.hand_over(journal)
+        second.refresh_from_db()
+        assert (second.status, second.reason) == (Status.REFUSED, Reason.OPTED_OUT)
+        set_clock(NOON + 20 * MINUTE)
+        texting.say(lane, message.person, "START")
+        third = ask(key="k3")
+        walking.hand_over(journal)
+        third.refresh_from_db()
+        assert third.status == Status.SENDING
+
+    def test_waits_while_a_text_of_the_person_is_being_read(self, ask, lane, journal):
+        message = ask()
+        texting.store(lane, message.person, "hello")
+        assert walking.hand_over(journal) == []
+        assert Due.objects.get().reason == Reason.INBOUND_WAITING
+
+    def test_asks_the_database_no_more_for_ten_than_for_two(self, ask, journal, statements):
+        def many(count, key):
+            for n in range(count):
+                ask(phones.parse(phone()), key=f"{key}{n}")
+            return statements(lambda: walking.hand_over(journal))
+
+        many(1, "warm")  # sets of places are read once in a process's life
+        assert many(2, "a") == many(10, "b")
+
+    def test_a_batch_without_singles_asks_for_none(self, brand, lane, journal, statements, ask):
+        slot = make_slot(lane, brand=brand)
+        make_due(slot, make_lead(brand), lane, now=NOON)
+        without = statements(lambda: walking.hand_over(journal))
+        make_due(slot, make_lead(brand), lane, now=NOON)
+        ask()
+        assert statements(lambda: walking.hand_over(journal)) == without + 1
+
+
+class TestAfterTheAnswer:
+    def test_what_did_not_leave_goes_round_in_its_own_queue(self, ask, brand, journal):
+        message = ask()
+        walking.come_back(walking.hand_over(journal), NotSent("429", throttled=True))
+        due = Due.objects.get(message=message)
+        assert (due.queue, due.reason, due.expires_at) == (
+            -brand.pk,
+            Reason.THROTTLED,
+            message.expires_at,
+        )
+        set_clock(NOON + MINUTE)
+        (again,) = walking.hand_over(journal)
+        walking.come_back([again], Accepted("SM1"))
+        walking.assert_all_adds_up()
+
+    def test_a_fault_sends_it_by_another_number(self, ask, brand, lane, journal):
+        other = make_number()
+        ask()
+        brand.route_set.get().numbers.create(number=other)
+        (intent,) = walking.hand_over(journal)
+        walking.come_back([intent], NotSent("401", fault=Fault.ACCOUNT))
+        assert Due.objects.get().lane == other
+
+    @pytest.mark.parametrize(
+        ("outcome", "status"),
+        [
+            pytest.param(
+                Rejected(ErrorClass.PERMANENT_CONTENT, "30007"), Status.REJECTED, id="rejected"
+            ),
+            pytest.param(Unknown("lost"), Status.UNKNOWN, id="unknown"),
+        ],
+    )
+    def test_it_ends_like_any_other(self, ask, journal, outcome, status):
+        message = ask()
+        walking.come_back(walking.hand_over(journal), outcome)
+        message.refresh_from_db()
+        assert message.status == status
+        walking.assert_all_adds_up()
+
+    def test_what_was_taken_after_all_is_revived_and_counts(self, ask, journal):
+        message = ask()
+        (intent,) = walking.hand_over(journal)
+        as_sent = (walking.caps(), Person.objects.get().recent)
+        walking.come_back([intent], NotSent("429", throttled=True))
+        assert revive(intent.attempt_id)
+        message.refresh_from_db()
+        assert message.status == Status.ACCEPTED
+        recent = [entry[1:] for entry in Person.objects.get().recent]
+        assert (walking.caps(), recent) == (as_sent[0], [entry[1:] for entry in as_sent[1]])
+        walking.assert_all_adds_up()
+
+    def test_the_journal_of_a_dead_worker_settles_it(self, ask, journal):
+        message = ask()
+        (intent,) = walking.hand_over(journal)
+        settling.reconcile()
+        set_clock(NOON + 15 * MINUTE)
+        settling.reconcile()
+        message.refresh_from_db()
+        assert message.status == Status.UNKNOWN
+        assert Attempt.objects.get().pk == intent.attempt_id
+
+    def test_rows_of_a_resting_number_move_to_the_brands_others(self, ask, brand, lane):
+        message = ask()
+        other = make_number()
+        brand.route_set.get().numbers.create(number=other)
+        SenderNumber.objects.filter(pk=lane.pk).update(paused_at=NOON)
+        assert routing.move_resting() == 1
+        assert Due.objects.get(message=message).lane == other
+
+
+class TestPicking:
+    @pytest.fixture
+    def picker(self, redis, sandbox):
+        return picking.Picker(redis=redis, installation=str(sandbox.identity), breaker=Breaker())
+
+    def test_grants_the_brands_queue_of_single_messages(self, ask, brand, lane, picker):
+        ask()
+        grants = []
+        wait_until(lambda: grants.extend(picker.grants(10)) or grants)
+        assert grants == [Grant(-brand.pk, lane.pk, 1)]

@@ -1,0 +1,496 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import threading
+import urllib.request
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+
+from brands.models import Brand
+from campaigns.models import Campaign, Template
+from compliance import consent
+from delivery import inbox, singles, worker
+from delivery.models import Due, Message
+from delivery.sender import Sender
+from delivery.states import Status
+from delivery.testing_story import ENDED, GOING, REPORTED
+from leads.models import Lead
+from links.models import Click, ShortLink
+from providers.base import Accepted, ErrorClass, Rejected, Unknown
+from providers.rates import Breaker
+from providers.simulator import HOST, Simulator
+from reporting.oracle import answers, checks, ledger
+from reporting.oracle.checks import Scope
+from tests.delivery import texting, walking
+from tests.delivery.waiting import wait_until
+from tests.factories import (
+    NOON,
+    make_account,
+    make_brand,
+    make_campaign,
+    make_list,
+    make_number,
+    make_route,
+    set_clock,
+)
+from tests.reporting.world import raw, said
+from tests.staff import client_of, log_in, make_user, shoot
+
+pytest_plugins = ["tests.browser"]
+pytestmark = pytest.mark.django_db
+
+TEXT = "Hi {first_name}, {city|your town} has work: {link}"
+OWN = "+12125550143"
+
+
+@pytest.fixture
+def brand(sandbox):
+    return make_brand(name="Acme")
+
+
+@pytest.fixture
+def lane(brand):
+    lane = make_number()
+    make_route(brand, lane)
+    return lane
+
+
+@pytest.fixture
+def campaign(brand, lane):
+    return make_campaign(brand, make_list(brand), text=TEXT)
+
+
+@pytest.fixture
+def staff(brand):
+    return client_of(make_user(brand, "marketer"))
+
+
+@pytest.fixture
+def url(campaign):
+    return f"/admin/campaign/{campaign.pk}/test/"
+
+
+def form(**changes):
+    values = {
+        "phone": OWN,
+        "agrees": "on",
+        "token": "t" * 24,
+        "value_first_name": "Robin",
+        "value_city": "Troy",
+    }
+    return {name: value for name, value in {**values, **changes}.items() if value is not None}
+
+
+def alerts(html):
+    """What the page says is wrong."""
+    return re.findall(r'class="so-(?:error|note so-bad)"[^>]*>([^<]*)<', html)
+
+
+class TestTheForm:
+    def test_shows_the_very_text_for_an_invented_person(self, staff, url, campaign):
+        html = staff.get(url).text
+        seen = singles.preview(campaign, TEXT, {"first_name": "Robin", "city": "Springfield"})
+        assert seen.text in html
+        assert "1 segment<" in html
+
+    def test_asks_for_the_names_in_the_text_alone(self, staff, url):
+        names = re.findall(r'name="value_(\w+)"', staff.get(url).text)
+        assert names == ["first_name", "city"]
+
+    def test_offers_the_number_of_the_last_test(self, staff, url):
+        assert f'value="{OWN}"' not in staff.get(url).text
+        staff.post(url, form())
+        assert f'value="{OWN}"' in staff.get(url).text
+
+    def test_does_not_offer_a_colleagues_number(self, staff, url, brand):
+        client_of(make_user(brand, "admin")).post(url, form())
+        assert OWN not in staff.get(url).text
+
+    def test_the_preview_follows_what_is_typed(self, staff, url):
+        html = staff.get(url, {"value_first_name": "Kim"}, headers={"HX-Request": "true"}).text
+        assert html.startswith("<section")
+        assert "Hi Kim, your town has work" in html
+
+    def test_the_preview_says_what_is_missing(self, staff, url):
+        html = staff.get(url, {"value_city": "Troy"}, headers={"HX-Request": "true"}).text
+        assert alerts(html) == ["First name: The text needs a value here."]
+
+    def test_shows_markup_in_a_value_as_text(self, staff, url):
+        seen = {"value_first_name": "<b>Kim</b>"}
+        html = staff.get(url, seen, headers={"HX-Request": "true"}).text
+        assert "<b>Kim" not in html
+        assert "&lt;b&gt;Kim" in html
+
+    def test_asks_the_database_a_fixed_number_of_times(self, staff, url, brand, statements):
+        staff.get(url)
+        before = statements(lambda: staff.get(url))
+        for n in range(5):
+            staff.post(url, form(token=str(n) * 24))
+        assert statements(lambda: staff.get(url)) == before
+
+
+class TestSending:
+    def test_plans_one_test_and_shows_it(self, staff, url):
+        response = staff.post(url, form())
+        message = Message.objects.get()
+        assert response.url == f"{url}{message.pk}/"
+        assert message.person.phone == OWN
+        assert message.single.values == {"first_name": "Robin", "city": "Troy"}
+
+    def test_a_double_click_plans_one(self, staff, url):
+        assert staff.post(url, form()).url == staff.post(url, form()).url
+        assert Due.objects.count() == 1
+
+    def test_the_next_form_plans_another(self, staff, url):
+        for _ in range(2):
+            token = re.search(r'name="token" value="([^"]+)"', staff.get(url).text)[1]
+            staff.post(url, form(token=token))
+        assert Due.objects.count() == 2
+
+    @pytest.mark.parametrize("token", [None, "", "x", "x" * 5000, "é" * 30])
+    def test_without_a_token_of_ours_it_is_sent_all_the_same(self, staff, url, token):
+        staff.post(url, form(token=token))
+        assert Due.objects.count() == 1
+
+    def test_reads_a_number_however_it_is_typed(self, staff, url):
+        staff.post(url, form(phone=" (212) 555-0143 "))
+        assert Message.objects.get().person.phone == OWN
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            pytest.param({"phone": ""}, "Type the number of your own phone.", id="no-phone"),
+            pytest.param(
+                {"phone": "call me"}, "This does not read as one phone number.", id="words"
+            ),
+            pytest.param(
+                {"phone": "+1 800 555 0143"}, "Toll-free numbers are not texted.", id="toll-free"
+            ),
+            pytest.param(
+                {"agrees": None},
+                "Tick this: a test goes only to whoever agreed to get it.",
+                id="not-agreed",
+            ),
+            pytest.param({"value_first_name": " "}, "The text needs a value here.", id="no-value"),
+        ],
+    )
+    def test_says_which_field_and_why_and_keeps_what_was_typed(self, staff, url, changes, says):
+        html = staff.post(url, form(value_city="Kept & safe", **changes)).text
+        assert says in alerts(html)
+        assert 'value="Kept &amp; safe"' in html
+        assert not Message.objects.exists()
+        assert not Lead.objects.exists()
+
+    @pytest.mark.parametrize("name", ["phone", "value_first_name"])
+    @pytest.mark.parametrize("value", ["x" * 5000, "\x00", "\ufffe"])
+    def test_is_never_an_error_of_ours(self, staff, url, name, value):
+        assert staff.post(url, form(**{name: value})).status_code in (200, 302)
+
+    def test_a_campaign_without_a_text_says_so(self, staff, url, campaign, brand):
+        empty = Template.objects.create(brand=brand, name="Empty")
+        type(campaign).objects.update(template=empty)
+        for response in (staff.get(url), staff.post(url, form())):
+            assert "it has no text yet" in alerts(response.text)[0]
+
+    def test_a_campaign_without_a_route_says_so(self, staff, url, brand):
+        brand.route_set.update(is_default=False)
+        for response in (staff.get(url), staff.post(url, form())):
+            assert "Route" in alerts(response.text)[0]
+        assert f'value="{OWN}"' in response.text
+
+    def test_the_limit_of_tests_stands_by_the_phone(self, staff, url):
+        for n in range(20):
+            staff.post(url, form(token=f"{n:024d}"))
+        html = staff.post(url, form()).text
+        assert 'id="phone-error">You sent 20 tests within an hour' in html
+
+
+class TestWhoMay:
+    @pytest.mark.parametrize(
+        ("role", "status"),
+        [("admin", 200), ("marketer", 200), ("analyst", 403), ("partner", 403)],
+    )
+    def test_is_for_those_who_send_for_the_brand(self, url, brand, role, status):
+        assert client_of(make_user(brand, role)).get(url).status_code == status
+
+    def test_another_brands_campaign_is_not_there(self, url):
+        stranger = client_of(make_user(make_brand(), "admin"))
+        assert stranger.get(url).status_code == stranger.post(url, form()).status_code == 404
+        assert not Message.objects.exists()
+
+    @pytest.mark.parametrize("number", [0, 10**9, 10**30])
+    def test_a_campaign_that_is_missing_is_not_there(self, staff, number):
+        assert staff.get(f"/admin/campaign/{number}/test/").status_code == 404
+
+    def test_a_test_is_shown_to_whoever_asked_for_it_alone(self, staff, url, brand):
+        address = staff.post(url, form()).url
+        assert staff.get(address).status_code == 200
+        assert client_of(make_user(brand, "admin")).get(address).status_code == 404
+
+    @pytest.mark.parametrize("number", [0, 10**9, 10**30])
+    def test_a_test_that_is_missing_is_not_there(self, staff, url, number):
+        assert staff.get(f"{url}{number}/").status_code == 404
+
+    def test_a_test_at_another_brands_campaign_is_not_there(self, brand, url, campaign):
+        owner = client_of(make_user())
+        address = owner.post(url, form()).url
+        other = make_campaign(other_brand := make_brand(), make_list(other_brand))
+        elsewhere = address.replace(f"/{campaign.pk}/", f"/{other.pk}/", 1)
+        assert owner.get(elsewhere).status_code == 404
+
+
+class TestItsProgress:
+    @pytest.fixture
+    def ask(self, staff, url):
+        """Sends the form; returns a function that reads what the test's page says."""
+
+        def ask():
+            address = staff.post(url, form(token=secrets.token_urlsafe(16))).url
+            return lambda: staff.get(address, headers={"HX-Request": "true"}).text
+
+        return ask
+
+    def test_waits_in_the_queue(self, ask):
+        html = ask()()
+        assert "Waits for its turn" in html
+        assert 'hx-trigger="every 1s"' in html
+
+    def test_is_held_while_the_brand_is_paused_and_says_why(self, ask, journal):
+        says = ask()
+        Brand.objects.update(paused_at=NOON)
+        walking.hand_over(journal)
+        assert "The brand is paused. Resume the brand first." in says()
+
+    def test_is_handed_over(self, ask, journal, lane):
+        says = ask()
+        walking.hand_over(journal)
+        assert f"Handed to {lane.account}, from {lane}." in says()
+
+    @pytest.mark.parametrize(
+        ("outcome", "words", "goes_on"),
+        [
+            pytest.param(Accepted("SM1"), "accepted it.", True, id="accepted"),
+            pytest.param(Unknown("lost"), "not sent again", True, id="unknown"),
+            pytest.param(
+                Rejected(ErrorClass.PERMANENT_CONTENT, "30007"),
+                "The provider refused this number or this text.",
+                False,
+                id="rejected",
+            ),
+        ],
+    )
+    def test_tells_the_providers_answer(self, ask, journal, outcome, words, goes_on):
+        says = ask()
+        walking.come_back(walking.hand_over(journal), outcome)
+        html = says()
+        assert words in html
+        assert ("hx-trigger" in html) is goes_on
+
+    def test_ends_with_the_report(self, ask, journal):
+        says = ask()
+        intents = walking.hand_over(journal)
+        walking.come_back(intents, Accepted("SM1"))
+        Message.objects.update(status=Status.SENT)
+        assert "report of the delivery is awaited" in says()
+        Message.objects.update(status=Status.DELIVERED)
+        assert "Delivered: it is on the phone." in says()
+        assert "hx-trigger" not in says()
+
+    def test_after_a_stop_it_says_how_to_come_back(self, ask, journal, lane):
+        says = ask()
+        walking.hand_over(journal)
+        texting.say(lane, Message.objects.get().person, "STOP")
+        again = ask()
+        walking.hand_over(journal)
+        assert "The person opted out. Text START from that phone" in again()
+        assert "hx-trigger" not in again()
+        assert "opted out" not in says()
+
+    def test_stops_asking_ten_minutes_after_its_end(self, ask, journal):
+        says = ask()
+        walking.come_back(walking.hand_over(journal), Unknown("lost"))
+        set_clock(NOON + timedelta(minutes=21))
+        assert "hx-trigger" not in says()
+        assert "Load it again" in says()
+
+    def test_takes_a_fixed_number_of_statements(self, ask, journal, statements):
+        says = ask()
+        waiting = statements(says)
+        walking.hand_over(journal)
+        assert statements(says) == waiting <= 14
+
+    def test_a_sandbox_leads_to_the_pretend_phone(self, ask, lane):
+        assert f'href="{lane.account.base_url}/phone#{OWN}"' in ask()()
+
+    def test_a_real_account_does_not(self, ask, lane):
+        says = ask()
+        raw("UPDATE providers_provideraccount SET is_simulated = false")
+        assert "/phone#" not in says()
+
+
+class TestTheWords:
+    def test_every_state_has_some(self):
+        spoken_of = {*REPORTED, *ENDED, Status.PLANNED, Status.SENDING}
+        assert spoken_of == set(Status)
+
+    def test_what_goes_on_is_not_final(self):
+        assert {status for status in REPORTED if REPORTED[status][0] == "waits"} <= GOING
+
+
+class Street:
+    """The simulated providers, in a thread with a loop of their own."""
+
+    def __init__(self, path):
+        self.path = path
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    async def _serve(self):
+        self._loop, self._simulator = asyncio.get_running_loop(), Simulator(self.path)
+        server = await self._loop.create_server(self._simulator.connection, HOST, 0)
+        self.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        await self._simulator.ended
+        server.close()
+        await self._simulator.close()
+
+    def start(self):
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def stop(self):
+        self._loop.call_soon_threadsafe(self._simulator.end)
+        self._thread.join(10)
+
+    def told(self, **command):
+        order = json.dumps(command).encode()
+        urllib.request.urlopen(f"{self.url}/control", order, timeout=5).close()
+
+
+@pytest.fixture
+def street(tmp_path):
+    street = Street(tmp_path / "ledger.jsonl")
+    street.start()
+    yield street
+    street.stop()
+
+
+@pytest.fixture
+def work(monkeypatch, settings, tmp_path):
+    """Do what a worker does until nothing is due, and take the reports that came."""
+    settings.JOURNAL_DIR = tmp_path / "journal"
+    sender = Sender(breaker := Breaker())
+    monkeypatch.setattr(worker, "sender", lambda: sender)
+    monkeypatch.setattr(worker, "breaker", lambda: breaker)
+    monkeypatch.setattr(worker, "GIVE_UP_IDLE", 0.5)
+
+    yield lambda: worker.send_for(10.0)
+    sender.stop()
+
+
+@pytest.fixture
+def acme(site, settings, street):
+    """A brand of a sandbox on one machine, as the demo makes them."""
+    settings.PUBLIC_BASE_URL = site
+    settings.SHORT_LINK_SCHEME = "http"
+    brand = make_brand(name="Acme", short_domain=urlsplit(site).netloc, link_hosts=[HOST])
+    lane = make_number(make_account(name="Twilio East", base_url=street.url))
+    make_route(brand, lane)
+    to = f"{street.url}/phone"  # some page of this machine
+    return make_campaign(brand, make_list(brand), name="Spring nurses", text=TEXT, destination=to)
+
+
+@pytest.fixture
+def opened(page, site, acme):
+    """The form, as a marketer sees it."""
+    log_in(page, site, make_user(acme.brand, "marketer"))
+    page.goto(f"{site}/admin/campaign/{acme.pk}/test/")
+    return page
+
+
+def fill(page):
+    page.get_by_label("Your phone number").fill("(212) 555-0143")
+    page.get_by_label("This is my own phone").check()
+
+
+class TestInABrowser:
+    def test_a_test_goes_to_the_phone_and_its_link_leads_on(self, opened, street, work):
+        page, jobs = opened, f"{street.url}/phone"
+        street.told(reports={})
+        page.get_by_label("First name").fill("Kim")
+        page.locator("#preview", has_text="Hi Kim, Springfield has work").wait_for()
+        shoot(page, "test-form")
+        fill(page)
+        page.get_by_role("button", name="Send me a test").click()
+        page.get_by_text("Waits for its turn").wait_for()
+        shoot(page, "test-waits")
+        assert work() == 1
+        page.get_by_text("Twilio East accepted it.").wait_for()
+        wait_until(inbox.is_waiting)
+        inbox.apply_waiting()
+        page.get_by_text("Delivered: it is on the phone.").wait_for()
+        shoot(page, "test-delivered")
+        with page.expect_popup() as opening:
+            page.get_by_role("link", name="Read it on the pretend phone").click()
+        text = opening.value.locator("#texts .bubble", has_text="Hi Kim")
+        link = re.search(r"http://\S+", text.first.text_content())[0]
+        page.goto(link)
+        assert page.url == jobs
+        assert Click.objects.get().link == ShortLink.objects.get()
+        assert oracle_says(street.path) == {}
+
+    def test_bad_input_is_said_by_its_field(self, opened):
+        page = opened
+        page.get_by_label("Your phone number").fill("my phone")
+        page.get_by_label("First name").fill("")
+        page.get_by_role("button", name="Send me a test").click()
+        page.get_by_text("This does not read as one phone number.").wait_for()
+        assert page.get_by_label("Your phone number").input_value() == "my phone"
+        assert page.get_by_text("Tick this").count() == 1
+        shoot(page, "test-wrong")
+
+    def test_a_hasty_double_click_sends_one(self, opened, acme):
+        page = opened
+        fill(page)
+        page.get_by_role("button", name="Send me a test").dblclick(no_wait_after=True)
+        page.get_by_text("Waits for its turn").wait_for()
+        assert Due.objects.count() == 1
+
+    def test_what_holds_it_is_said(self, opened, acme, work):
+        page = opened
+        fill(page)
+        page.get_by_role("button", name="Send me a test").click()
+        page.get_by_text("Waits for its turn").wait_for()
+        person = Message.objects.get().person
+        consent.opt_out([person.pk], source="staff")
+        work()
+        page.get_by_text("The person opted out. Text START from that phone").wait_for()
+        page.emulate_media(color_scheme="dark")
+        page.reload()
+        shoot(page, "test-refused-dark")
+        page.get_by_role("link", name="Send another").click()
+        page.get_by_role("button", name="Send me a test").wait_for()
+        shoot(page, "test-form-dark")
+
+    def test_a_campaign_without_a_text_says_so(self, page, site, acme):
+        Campaign.objects.update(
+            template=Template.objects.create(brand=acme.brand, name="Empty"),
+            name="A campaign with a name that is really rather long, as long as names may be made",
+        )
+        log_in(page, site, make_user(acme.brand, "marketer"))
+        page.goto(f"{site}/admin/campaign/{acme.pk}/test/")
+        page.get_by_text("There is nothing to send yet").wait_for()
+        shoot(page, "test-no-text")
+
+
+def oracle_says(path):
+    """What is wrong by the simulator's ledger."""
+    with ledger.laid_open(path):
+        return said(checks.run(answers.WITH_LEDGER, Scope(now=checks.installation_now())))
