@@ -10,7 +10,6 @@ from django.db import models
 
 from brands.models import Brand
 from campaigns.models import Campaign, Slot
-from delivery.states import Reason, Status
 from providers.models import ProviderAccount
 
 
@@ -25,21 +24,48 @@ class SlotCount(models.Model):
 class SlotFigure(models.Model):
     """So many messages of a slot have this account, status and reason; some had a click.
 
-    `account` is the one that has the message, null where none has it. `on` is the slot's date.
+    `account` is the one that has the message, null where none has it. Status and reason are those
+    of delivery/states.py, copied; their words are looked up there.
     """
 
     slot = models.ForeignKey(Slot, on_delete=models.CASCADE)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, db_index=False)
     brand = models.ForeignKey(Brand, on_delete=models.CASCADE, db_index=False)
-    on = models.DateField()
+    local_date = models.DateField()
     account = models.ForeignKey(
         ProviderAccount, on_delete=models.CASCADE, null=True, db_index=False
     )
-    status = models.CharField(max_length=11, choices=Status.choices)
-    reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
-    messages = models.PositiveBigIntegerField()
-    clicked = models.PositiveBigIntegerField(default=0)
-    segments = models.PositiveBigIntegerField(default=0)
+    status = models.CharField(max_length=11)
+    reason = models.CharField(max_length=16, blank=True)
+    messages = models.PositiveIntegerField()
+    clicked = models.PositiveIntegerField(default=0)
 
     class Meta:
-        indexes = [models.Index(name="figures_by_brand_and_day", fields=["brand", "on"])]
+        indexes = [
+            models.Index(name="figures_by_brand_and_day", fields=["brand", "local_date"]),
+            models.Index(name="figures_by_brand_and_account", fields=["brand", "account"]),
+        ]
+
+
+class StopCount(models.Model):
+    """When a brand's texts read as STOP were counted, and in which zone its days were."""
+
+    brand = models.OneToOneField(Brand, on_delete=models.CASCADE, primary_key=True)
+    counted_at = models.DateTimeField()
+    zone = models.CharField(max_length=64)
+
+
+class StopFigure(models.Model):
+    """So many texts read as STOP came in to this account on this day of the brand's zone."""
+
+    brand = models.ForeignKey(Brand, on_delete=models.CASCADE, db_index=False)
+    local_date = models.DateField()
+    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, db_index=False)
+    texts = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="stops_are_counted_once", fields=["brand", "local_date", "account"]
+            )
+        ]

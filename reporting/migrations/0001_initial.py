@@ -39,75 +39,11 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("on", models.DateField()),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("planned", "Planned"),
-                            ("sending", "Handed to a provider, answer awaited"),
-                            ("accepted", "Accepted by the provider"),
-                            ("sent", "Handed to the carrier"),
-                            ("delivered", "Delivered"),
-                            ("undelivered", "Not delivered"),
-                            ("failed", "Failed"),
-                            ("no_report", "Accepted, no report came"),
-                            ("unknown", "Perhaps taken, being looked up"),
-                            ("not_found", "Looked up to the end, nothing known"),
-                            ("rejected", "Rejected by the provider"),
-                            ("refused", "Refused by our rules"),
-                            ("expired", "Its time ran out"),
-                            ("cancelled", "Cancelled by a person"),
-                            ("dead", "Out of tries"),
-                        ],
-                        max_length=11,
-                    ),
-                ),
-                (
-                    "reason",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("", "None"),
-                            ("stop_all", "All sending is stopped"),
-                            ("brand_paused", "The brand is paused"),
-                            ("campaign_paused", "The campaign is paused"),
-                            ("lane_paused", "The number or its account is paused"),
-                            ("opted_out", "The person opted out"),
-                            ("person_held", "The person is on hold until a reply is judged"),
-                            ("inbound_waiting", "A reply of the person is being read"),
-                            ("undeliverable", "The address does not work"),
-                            ("sunset", "No sign of life for long"),
-                            ("lead_inactive", "The lead is switched off"),
-                            ("no_consent", "No consent on record for this brand"),
-                            ("no_address", "No phone number"),
-                            ("no_place", "Nothing tells where the person is"),
-                            ("no_common_window", "No hour suits every place the person may be in"),
-                            ("quiet_hours", "Outside the sending hours"),
-                            ("no_rules", "The hours could not be read"),
-                            ("person_limit", "The person had enough messages lately"),
-                            ("same_words", "The person got the same words that day"),
-                            ("cannot_render", "The text could not be filled in"),
-                            ("too_long", "The text is too long"),
-                            ("no_route", "No number can send it"),
-                            ("brand_cap", "The brand's daily cap is reached"),
-                            ("campaign_cap", "The campaign's daily cap is reached"),
-                            ("no_capacity", "The numbers were too slow for its slot"),
-                            ("throttled", "The provider asked us to wait"),
-                            ("not_connected", "The provider could not be reached"),
-                            ("account_fault", "The provider refused the account or the number"),
-                            ("not_sent", "It certainly did not leave; it goes round again"),
-                            ("step_failed", "An error of ours; it waits and is tried again"),
-                            ("worker_killed", "It ended its worker twice and was set aside"),
-                            ("rejected", "The provider refused this recipient or text"),
-                            ("out_of_tries", "Tried too often"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                ("messages", models.PositiveBigIntegerField()),
-                ("clicked", models.PositiveBigIntegerField(default=0)),
-                ("segments", models.PositiveBigIntegerField(default=0)),
+                ("local_date", models.DateField()),
+                ("status", models.CharField(max_length=11)),
+                ("reason", models.CharField(blank=True, max_length=16)),
+                ("messages", models.PositiveIntegerField()),
+                ("clicked", models.PositiveIntegerField(default=0)),
                 (
                     "account",
                     models.ForeignKey(
@@ -141,7 +77,62 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [models.Index(fields=["brand", "on"], name="figures_by_brand_and_day")],
+                "indexes": [
+                    models.Index(fields=["brand", "local_date"], name="figures_by_brand_and_day"),
+                    models.Index(fields=["brand", "account"], name="figures_by_brand_and_account"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="StopCount",
+            fields=[
+                (
+                    "brand",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to="brands.brand",
+                    ),
+                ),
+                ("counted_at", models.DateTimeField()),
+                ("zone", models.CharField(max_length=64)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="StopFigure",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("local_date", models.DateField()),
+                ("texts", models.PositiveIntegerField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="providers.provideraccount",
+                    ),
+                ),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="brands.brand",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("brand", "local_date", "account"), name="stops_are_counted_once"
+                    )
+                ],
             },
         ),
     ]
