@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "django_rq",
     "rest_framework",
     "drf_spectacular",
@@ -88,8 +89,13 @@ STATIC_ROOT = VAR_DIR / "static"
 
 # --- language and time ------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = ["config.formats"]
 USE_TZ = True
 TIME_ZONE = "UTC"  # rq-scheduler reads cron strings in the process's zone: keep it UTC
+
+# --- links ------------------------------------------------------------------------------------
+# "http" only in a sandbox on one machine: nothing speaks https there, and a click must work.
+SHORT_LINK_SCHEME = env.choice("SHORT_LINK_SCHEME", "https", ("https", "http"))
 
 # --- Postgres and Redis -----------------------------------------------------------------------
 DATABASE = env.database("DATABASE_URL", "postgresql://postgres@127.0.0.1:54329/sendonce")
@@ -115,7 +121,7 @@ CACHES = {
 }
 RQ_QUEUES = {
     name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1}
-    for name in ("send", "replies", "reports", "plan", "upkeep")
+    for name in ("send", "replies", "reports", "plan", "upkeep", "chores")
 }
 
 # --- sending ----------------------------------------------------------------------------------
@@ -125,6 +131,10 @@ SEND_SLICE_SECONDS = env.number("SEND_SLICE_SECONDS", 10.0)
 SEND_BATCH = env.whole("SEND_BATCH", 500)
 PLAN_EVERY_SECONDS = env.whole("PLAN_EVERY_SECONDS", 60)
 TIDY_EVERY_SECONDS = env.whole("TIDY_EVERY_SECONDS", 5)
+
+# --- chores: what may take minutes --------------------------------------------------------------
+IMPORT_EVERY_SECONDS = env.whole("IMPORT_EVERY_SECONDS", 5)
+FIGURES_EVERY_SECONDS = env.whole("FIGURES_EVERY_SECONDS", 60)
 
 # --- what we see of it ------------------------------------------------------------------------
 
@@ -139,8 +149,36 @@ if SENTRY_DSN:
         before_send=scrub_event,
     )
 
+# --- the API ----------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["brands.api.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["brands.api.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["brands.api.JsonBody"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "brands.api.answer_error",
+    "URL_FORMAT_OVERRIDE": None,
 }
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Sendonce API",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "POSTPROCESSING_HOOKS": ["leads.api_docs.add_words"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "displayRequestDuration": True,
+        "docExpansion": "full",
+        "defaultModelsExpandDepth": 0,
+        "defaultModelRendering": "example",
+        "validatorUrl": None,
+    },
+}
+
+# --- how the admin looks ----------------------------------------------------------------------
 UNFOLD = UNFOLD_LOOK

@@ -115,6 +115,11 @@ class TestInProduction:
         assert found() == ["sendonce.E003"]
         assert "PUBLIC_BASE_URL" in the_words()
 
+    def test_personal_links_are_https(self, away):
+        away.SHORT_LINK_SCHEME = "http"
+        assert found() == ["sendonce.E011"]
+        assert "SHORT_LINK_SCHEME" in the_words()
+
     def test_not_every_host_is_allowed(self, away):
         away.ALLOWED_HOSTS = ["*"]
         assert found() == ["sendonce.E004"]

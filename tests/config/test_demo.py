@@ -115,7 +115,7 @@ def own_environment(tmp_path):
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-STARTED = {"simulator", "web", "replies", "reports", "upkeep", "plan", "scheduler"}
+STARTED = {"simulator", "web", "replies", "reports", "upkeep", "plan", "chores", "scheduler"}
 
 
 class TestAsAWhole:

@@ -12,7 +12,7 @@ from delivery import tasks
 from delivery.models import Due
 from tests.factories import NOON, fill_queue, make_number, make_slot
 
-QUEUES = ("send", "replies", "plan", "upkeep")
+QUEUES = ("send", "replies", "plan", "upkeep", "chores")
 
 
 @pytest.fixture
@@ -40,13 +40,14 @@ def queued(name):
 class TestRecurringJobs:
     def test_are_registered_at_the_first_look(self, scheduler):
         scheduler.enqueue_jobs()
-        expected = ["dispatch", "fail_over", "plan", "tidy"]
+        expected = ["dispatch", "fail_over", "figures", "plan", "tidy", "uploads"]
         assert registered(scheduler) == sorted(recurring()) == expected
 
     def test_are_queued_at_once_each_where_it_belongs(self, scheduler):
         scheduler.enqueue_jobs()
         assert queued("plan") == ["plan"]
         assert sorted(queued("upkeep")) == ["dispatch", "fail_over", "tidy"]
+        assert sorted(queued("chores")) == ["figures", "uploads"]
 
     def test_call_our_tasks(self, scheduler):
         scheduler.enqueue_jobs()
