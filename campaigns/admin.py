@@ -155,6 +155,7 @@ class CampaignAdmin(NeverDeleted, Braked):
     brand_path = "brand"
     form = OneBrand
     change_form_outer_before_template = "campaigns/_campaign_top.html"
+    show_add_link = False  # the flow is the way to a new one
     list_display = ("name", "brand", "state_read", "lead_list", "next_slot", "started_read")
     list_filter = (PausedFilter, RetiredFilter, BrandFilter)
     search_fields = ("name",)
@@ -199,12 +200,6 @@ class CampaignAdmin(NeverDeleted, Braked):
         shown = ("state_read", "started_read")
         started = obj is not None and obj.started_at is not None
         return (*shown, "brand", "lead_list", "destination") if started else shown
-
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None and db_field.name in HELP:
-            field.label, field.help_text = HELP[db_field.name]
-        return field
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.copy_view)
@@ -256,28 +251,6 @@ class CampaignAdmin(NeverDeleted, Braked):
     def started_read(self, campaign: Campaign) -> str | None:
         started = campaign.started_at
         return f"{in_words(started, 'j M Y, H:i')} UTC" if started else None
-
-
-# Labels and what to know, where a person fills them in.
-HELP = {
-    "name": ("Name", "Only colleagues see it."),
-    "lead_list": ("List", "The people who get it. Fixed once the campaign has started."),
-    "template": ("Text", "The newest version at the time of Start is what goes out."),
-    "route": ("Route", "Empty: the brand's default. A route of the list goes before both."),
-    "destination": (
-        "Where {link} leads",
-        "A page on one of the brand's link hosts. Needed only if the text has a {link}.",
-    ),
-    "daily_cap": (
-        "Messages a day at most",
-        "Of this campaign, in the brand's day. Empty: only the brand's own cap counts.",
-    ),
-    "priority": ("Priority", "A campaign with a lower number goes before those of its brand."),
-    "repeats_words": (
-        "May repeat its words",
-        "The same words may reach a person twice on one day. Leave it off for advertising.",
-    ),
-}
 
 
 @admin.register(ListRoute)
@@ -334,8 +307,7 @@ class SlotAdmin(NeverDeleted, Page):
 
     @admin.display(description="Day", ordering="local_date")
     def day(self, slot: Slot) -> str:
-        nth = f" (number {slot.ordinal} of the day)" if slot.ordinal > 1 else ""
-        return f"{in_words(slot.local_date, 'D j M Y')}{nth}"
+        return f"{in_words(slot.local_date, 'D')} {slot}"
 
     @admin.display(description="Local time", ordering="local_time")
     def at(self, slot: Slot) -> str:

@@ -140,6 +140,10 @@ class Slots(forms.BaseFormSet):  # type: ignore[type-arg] # generic for the chec
         "too_many_forms": f"A campaign has at most {MOST_SLOTS} times here.",
     }
 
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        """A time that is left empty is one that was forgotten."""
+        return {**super().get_form_kwargs(index), "empty_permitted": False}
+
     @property
     def drafts(self) -> tuple[SlotDraft | None, ...]:
         return tuple(

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.dateformat import format as in_words
 
 from brands.clock import database_now
 from brands.models import Brand
@@ -20,7 +21,9 @@ class Template(models.Model):
     """A text under a name; what it says stands in its versions."""
 
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
-    name = models.CharField(max_length=120)
+    name = models.CharField(
+        max_length=120, help_text="What colleagues know it by; no recipient sees it."
+    )
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -64,23 +67,60 @@ class TemplateVersion(models.Model):
 class ListRoute(models.Model):
     """The route of everything sent to one list; it goes before the campaign's and the brand's."""
 
-    lead_list = models.OneToOneField(LeadList, on_delete=models.CASCADE)
+    lead_list = models.OneToOneField(LeadList, on_delete=models.CASCADE, verbose_name="list")
     route = models.ForeignKey(Route, on_delete=models.PROTECT)
+
+    class Meta:
+        verbose_name = "route of a list"
+        verbose_name_plural = "routes of lists"
+
+    def __str__(self) -> str:
+        return f"{self.lead_list} by {self.route}"
 
 
 class Campaign(models.Model):
     """A text to a list in slots. It sends from `started_at` on, while it is not paused."""
 
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
-    name = models.CharField(max_length=120)
-    lead_list = models.ForeignKey(LeadList, on_delete=models.PROTECT)
-    template = models.ForeignKey(Template, on_delete=models.PROTECT)
-    route = models.ForeignKey(Route, on_delete=models.PROTECT, null=True, blank=True)
-    destination = models.URLField(blank=True, help_text="Where the personal {link} leads.")
-    daily_cap = models.PositiveIntegerField(null=True, blank=True)
-    priority = models.PositiveSmallIntegerField(default=100)
+    name = models.CharField(max_length=120, help_text="Only colleagues see it.")
+    lead_list = models.ForeignKey(
+        LeadList,
+        on_delete=models.PROTECT,
+        verbose_name="list",
+        help_text="The people who get it. Fixed once the campaign has started.",
+    )
+    template = models.ForeignKey(
+        Template,
+        on_delete=models.PROTECT,
+        verbose_name="text",
+        help_text="Its newest version at the time of Start is what goes out.",
+    )
+    route = models.ForeignKey(
+        Route,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        help_text="Empty: the brand's default. A route of the list goes before both.",
+    )
+    destination = models.URLField(
+        blank=True,
+        verbose_name="where {link} leads",
+        help_text="A page on one of the brand's link hosts. Needed only if the text has a {link}.",
+    )
+    daily_cap = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        verbose_name="messages a day at most",
+        help_text="Of this campaign, in the brand's day. Empty: only the brand's own cap counts.",
+    )
+    priority = models.PositiveSmallIntegerField(
+        default=100, help_text="A campaign with a lower number goes before others of its brand."
+    )
     repeats_words = models.BooleanField(
-        default=False, help_text="The same words may reach a person twice on one day."
+        default=False,
+        verbose_name="may repeat its words",
+        help_text="The same words may reach a person twice on one day. Leave it off for"
+        " advertising.",
     )
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     paused_at = models.DateTimeField(null=True, blank=True)
@@ -111,17 +151,26 @@ class Slot(models.Model):
         CLOSED = "closed", "Closed"
 
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="slots")
-    local_date = models.DateField()
-    ordinal = models.PositiveSmallIntegerField(default=1)
-    local_time = models.TimeField(help_text="Each person's own local time.")
+    local_date = models.DateField(verbose_name="day")
+    ordinal = models.PositiveSmallIntegerField(
+        default=1,
+        verbose_name="number on that day",
+        help_text="1, unless the campaign goes out more than once on one day.",
+    )
+    local_time = models.TimeField(verbose_name="time", help_text="Each person's own local time.")
     length_minutes = models.PositiveSmallIntegerField(
         default=120,
+        verbose_name="minutes it may take",
         validators=[MinValueValidator(5), MaxValueValidator(720)],
         help_text="How long after that time a message may still leave.",
     )
     state = models.CharField(max_length=6, choices=State.choices, default=State.DRAFT)
     template_version = models.ForeignKey(
-        TemplateVersion, on_delete=models.PROTECT, null=True, editable=False
+        TemplateVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        verbose_name="text",
     )
     route = models.ForeignKey(Route, on_delete=models.PROTECT, null=True, editable=False)
     list_rules = models.JSONField(default=dict, editable=False)
@@ -145,7 +194,8 @@ class Slot(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.local_date} #{self.ordinal}"
+        nth = f", number {self.ordinal}" if self.ordinal > 1 else ""
+        return f"{in_words(self.local_date, 'j M Y')}{nth}"
 
     @property
     def length(self) -> timedelta:

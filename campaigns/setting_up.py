@@ -25,6 +25,7 @@ from providers.models import Route
 
 USUAL_TIME = time(10)
 FARTHEST = timedelta(days=400)
+TWICE_A_DAY = "There is a time on this day already; nobody gets the same words twice a day."
 Errors = dict[str, list[ValidationError]]
 
 
@@ -135,11 +136,9 @@ def _wrong_slots(draft: CampaignDraft, now: datetime) -> dict[str, str]:
         if slot is None:
             wrong[f"slot-{place}"] = "This time cannot be read."
             continue
-        words = wrong_slot(draft.brand, slot, now)
-        if slot.local_date in days:
-            words = "There is a time on this day already; nobody gets the same words twice a day."
+        again = TWICE_A_DAY if slot.local_date in days else ""
+        wrong[f"slot-{place}"] = wrong_slot(draft.brand, slot, now) or again
         days.add(slot.local_date)
-        wrong[f"slot-{place}"] = words
     return wrong
 
 

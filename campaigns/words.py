@@ -50,6 +50,7 @@ def pill(word: str, tone: str = "", why: str = "") -> SafeString:
 
 
 def left_out(suppressed: Mapping[str, int]) -> SafeString | str:
-    """How many people were left out, one line for each reason."""
-    counted = ((LEFT_OUT.get(code, code), f"{many:,}") for code, many in suppressed.items())
+    """How many people were left out, one line for each reason, the largest first."""
+    largest_first = sorted(suppressed.items(), key=lambda item: -item[1])
+    counted = ((LEFT_OUT.get(code, code), f"{many:,}") for code, many in largest_first)
     return format_html_join("", "<div>{}: {}</div>", counted) or "nobody so far"

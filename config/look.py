@@ -39,6 +39,7 @@ NAVIGATION = [
             rows("Campaigns", "campaign", "campaigns_campaign", ROWS),
             rows("Templates", "edit_note", "campaigns_template", ROWS),
             rows("Messages", "sms", "delivery_message", ROWS),
+            item("Why, or why not", "help", "why", PEOPLE),
             rows("Texts that came in", "forum", "delivery_inbound", PEOPLE),
             rows("Replies to judge", "rule", "delivery_inboundreview", PEOPLE),
         ],

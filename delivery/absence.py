@@ -112,7 +112,7 @@ def why_not(
         return Absence(slot, words, "Press Start on the campaign's page.", is_to_come=True)
     zones = tuple(entry.places.zones) if entry.places else ()
     clock = Clock(zones, slot.campaign.brand.zone)
-    share = planning._share(slot, entry.places_id, entry.pk, zones)
+    share = planning.share_of(slot, entry.places_id, entry.pk, zones)
     if entry.added_at >= share.expires_at:
         came, ended = clock.said(entry.added_at), clock.said(share.expires_at)
         return Absence(

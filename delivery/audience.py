@@ -55,7 +55,13 @@ WITH waiting AS MATERIALIZED (
              WHEN l.consent_id IS NULL THEN 'no_consent'
              WHEN coalesce(p.phone, '') = '' THEN 'no_address'
              WHEN l.places_id IS NULL THEN 'no_place' ELSE '' END AS kept_out,
-        {words} AS words, sends.times, sends.said
+        w.words, CASE WHEN p.recent <> '[]' THEN (
+            SELECT array_agg(at ORDER BY at DESC) FROM (
+                SELECT ceil((x ->> 0)::float8 / 60) * 60 AS at FROM jsonb_array_elements(p.recent) x
+            ) sent WHERE at > %(week)s) END AS times,
+        CASE WHEN p.recent <> '[]' THEN (
+            SELECT array_agg((x ->> 3) || ' ' || (x ->> 2) ORDER BY x ->> 3, x ->> 2)
+            FROM jsonb_array_elements(p.recent) x WHERE x ->> 3 = ANY(%(days)s::text[])) END AS said
     FROM leads_listentry e
     JOIN leads_lead l ON l.id = e.lead_id
     JOIN compliance_person p ON p.id = l.person_id
@@ -63,13 +69,7 @@ WITH waiting AS MATERIALIZED (
     LEFT JOIN compliance_rejoin r ON r.person_id = l.person_id AND r.brand_id = %(brand)s
     LEFT JOIN delivery_sticky s ON s.person_id = l.person_id AND s.brand_id = %(brand)s
     LEFT JOIN ended ON ended.places_id = coalesce(e.places_id, 0)
-    LEFT JOIN LATERAL (
-        SELECT array_agg(at ORDER BY at DESC) FILTER (WHERE at > %(week)s) AS times,
-               array_agg(day || ' ' || hash ORDER BY day, hash)
-                   FILTER (WHERE day = ANY(%(days)s::text[])) AS said
-        FROM (SELECT ceil((x ->> 0)::float8 / 60) * 60 AS at, x ->> 2 AS hash, x ->> 3 AS day
-              FROM jsonb_array_elements(p.recent) x WHERE p.recent <> '[]') sent
-    ) sends ON true
+    CROSS JOIN LATERAL (SELECT {words} AS words OFFSET 0) w
     WHERE e.lead_list_id = %(list)s
 )
 SELECT places_id, lane_id, late, suppressed, kept_out,

@@ -33,8 +33,9 @@ from providers.registry import adapter
 PATIENCE_MS = 20_000
 CANCELED = "57014"  # SQLSTATE of a statement that ran into its time-out
 
-TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
-NO_TIMEOUT = "SET LOCAL statement_timeout TO DEFAULT"
+# With the usual memory the groups of a long list are sorted on disk.
+PATIENTLY = "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', '64MB', true)"
+AS_USUAL = "SET LOCAL statement_timeout TO DEFAULT; SET LOCAL work_mem TO DEFAULT"
 
 NUMBERS = """
 SELECT n.id, a.id, n.segments_per_second, a.segments_per_second, a.price_micros, a.kind
@@ -148,9 +149,9 @@ def forecast(campaign: Campaign) -> Forecast:
     """
     try:
         with transaction.atomic():
-            sql.one(TIMEOUT, str(PATIENCE_MS))
+            sql.one(PATIENTLY, str(PATIENCE_MS))
             found = _forecast(campaign, clock.now())
-            sql.rows(NO_TIMEOUT)
+            sql.rows(AS_USUAL)
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) != CANCELED:
             raise

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 
 from brands import access, clock
 from brands.access import Ability, Visitor
@@ -58,11 +58,7 @@ def page_of(message_id: int, user: Visitor) -> dict[str, Any]:
     """All that the template shows. Whether the user may see the message, the caller has asked."""
     message = read(message_id)
     may_read = access.may(user, Ability.PEOPLE, message.brand_id)
-    attempts = list(
-        Attempt.objects.filter(EITHER_INDEX, message_id=message_id)
-        .select_related("account", "number")
-        .order_by("id")
-    )
+    attempts = list(attempts_of(message_id))
     told = told_of(message, attempts, may_read=may_read)
     status, due = Status(message.status), told.due
     tells = told.clock.exactly
@@ -83,6 +79,11 @@ def page_of(message_id: int, user: Visitor) -> dict[str, Any]:
         "link": link_of(message) if message.link else "",
         "expires": told.clock.said(message.expires_at),
     }
+
+
+def attempts_of(message_id: int) -> QuerySet[Attempt]:
+    rows = Attempt.objects.filter(EITHER_INDEX, message_id=message_id)
+    return rows.select_related("account", "number").order_by("id")
 
 
 def read(message_id: int) -> Message:

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db.models import QuerySet
 
 from brands import access, clock
 from brands.access import Ability, Visitor
@@ -106,13 +107,16 @@ def _leads_of(person: Person, user: Visitor) -> list[Lead]:
     return list(access.visible(rows, user, Ability.PEOPLE, path="brand").order_by("brand__name"))
 
 
+def latest_messages(person_id: int) -> QuerySet[Message]:
+    """By the index on the person: an order by id alone could walk through everybody's messages."""
+    return Message.objects.filter(person=person_id).order_by("-created_at", "-pk")
+
+
 def _messages_of(person: Person, user: Visitor) -> list[Message]:
-    """The latest, by the index on the person: an order by id would walk through all messages."""
-    rows = Message.objects.filter(person=person).select_related(
+    rows = latest_messages(person.pk).select_related(
         "brand", "campaign", "slot", "due", "single", "lead__places"
     )
-    mine = access.visible(rows, user, Ability.PEOPLE, path="brand")
-    return list(mine.order_by("-created_at", "-pk")[:MOST_MESSAGES])
+    return list(access.visible(rows, user, Ability.PEOPLE, path="brand")[:MOST_MESSAGES])
 
 
 def _texts_of(person: Person, user: Visitor) -> list[Inbound]:

@@ -172,12 +172,12 @@ def shares_of(slot: Slot) -> list[Share]:
         newest = dict(cursor.fetchall())
     zones = zones_of([places_id for places_id in newest if places_id is not None])
     return [
-        _share(slot, places_id, newest_id, zones.get(places_id or 0, ()))
+        share_of(slot, places_id, newest_id, zones.get(places_id or 0, ()))
         for places_id, newest_id in newest.items()
     ]
 
 
-def _share(slot: Slot, places_id: int | None, newest_id: int, zones: Sequence[str]) -> Share:
+def share_of(slot: Slot, places_id: int | None, newest_id: int, zones: Sequence[str]) -> Share:
     brand = slot.campaign.brand
     found = moments(
         slot.local_date,
@@ -199,7 +199,7 @@ def end_of(slot: Slot, shares: Sequence[Share]) -> datetime:
     """When the last share ends; a slot without people ends in the brand's own zone."""
     if shares:
         return max(share.expires_at for share in shares)
-    return _share(slot, None, 0, ()).expires_at
+    return share_of(slot, None, 0, ()).expires_at
 
 
 def _plan_share(slot: Slot, share: Share, now: datetime, chunk: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 
 from brands import pages
 from brands.access import Ability
@@ -12,6 +13,7 @@ from delivery.person_page import NOBODY, Problem
 LONGEST = 254
 
 
+@require_safe
 @pages.staff_page(Ability.PEOPLE)
 def why_page(request: HttpRequest) -> HttpResponse:
     """`?phone=` is what was typed: a phone number in any form, or an e-mail address."""

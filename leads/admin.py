@@ -162,6 +162,7 @@ class LeadListAdmin(NeverDeleted, Page):
     list_display = ("name", "brand", "people", "state_read", "created_read")
     list_filter = (RetiredFilter, BrandFilter)
     list_per_page = 50
+    ordering = ("name",)
     search_fields = ("name",)
     search_help_text = "A part of a list's name"
     list_select_related = ("brand",)

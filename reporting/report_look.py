@@ -12,6 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 
 from campaigns.models import Campaign
 from delivery.states import Reason, Status
@@ -46,6 +48,8 @@ COLOURS = {
     What.AWAITING: "#7f9cf5",
 }
 BEGIN = (What.DELIVERED, What.CLICKS, What.SUPPRESSED)  # each begins a group of columns
+DASH = mark_safe('<span class="so-zero" title="Not told apart by campaign">&ndash;</span>')
+ZERO = mark_safe(' class="so-zero"')
 NO_PROVIDER = "No provider"
 NO_CAMPAIGN = "Opt-outs, of no campaign"
 
@@ -63,9 +67,23 @@ class Cell:
     def shown(self) -> str:
         return f"{self.number:,}"
 
-    @property
-    def begins(self) -> bool:
-        return self.what in BEGIN
+    def html(self) -> SafeString:
+        """A thousand of these stand in a table: no template could be as quick."""
+        rate = format_html("<small>{}</small>", self.rate) if self.rate and self.number else ""
+        return format_html(
+            '<td class="so-num{}" data-what="{}">{}{}</td>',
+            " so-edge" if self.what in BEGIN else "",
+            self.what.value,
+            self._figure(),
+            rate,
+        )
+
+    def _figure(self) -> SafeString:
+        if self.number is None:
+            return DASH
+        if self.address:
+            return format_html('<a href="{}">{}</a>', self.address, self.shown)
+        return format_html("<span{}>{}</span>", "" if self.number else ZERO, self.shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from reporting.report_look import (
     tiles,
 )
 
-PAGE = 100
+PAGE = 50
 SECONDS = 8.0
 EVERYTHING = 10_000_000
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

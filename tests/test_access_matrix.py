@@ -7,6 +7,7 @@ that a mistake in `brands/access.py` is not repeated by its test.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import NamedTuple
 
 import pytest
@@ -15,6 +16,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from brands import clock, keys
 from brands.models import ApiKey, Brand, ClockShift, Installation, Membership
 from campaigns.models import Campaign, ListRoute, Slot, Template
 from compliance.models import ClosedDay, ConsentEvent, Keyword, OptOutEvent, Person, StateRule
@@ -25,13 +27,21 @@ from delivery.models import (
     Inbound,
     InboundReview,
     Message,
+    SingleText,
     WebhookEvent,
     WebhookTally,
 )
 from leads.models import Import, ImportError, Lead, LeadList, ListEntry, RejectedLead
 from links.models import Click, ShortLink
 from providers.models import ProviderAccount, Route, SenderNumber, WeightChange
-from tests.factories import make_brand, make_lead, make_number
+from tests.factories import (
+    make_brand,
+    make_campaign,
+    make_lead,
+    make_list,
+    make_number,
+    make_person,
+)
 from tests.rows import MAKERS
 from tests.staff import client_of, make_user
 from tests.urls import Address, addresses
@@ -44,6 +54,7 @@ SENDERS = frozenset({"admin", "marketer"})
 MANAGERS = frozenset({"admin"})
 NO_ONE: frozenset[str] = frozenset()
 MISSING = 987_654_321
+numbers = count(1)
 
 
 class Rights(NamedTuple):
@@ -60,7 +71,7 @@ ALL = frozenset({"change", "add"})
 LOOK_ONLY = NO_ONE
 RIGHTS = {
     Brand: Rights(MEMBERS, MANAGERS, NO_ONE, SENDERS, ALL),
-    ApiKey: Rights(MANAGERS, NO_ONE, MANAGERS, NO_ONE, frozenset({"add"})),
+    ApiKey: Rights(MANAGERS, MANAGERS, MANAGERS, NO_ONE, ALL),
     Campaign: Rights(MEMBERS, SENDERS, SENDERS, SENDERS, ALL),
     Template: Rights(MEMBERS, SENDERS, SENDERS, NO_ONE, ALL),
     ListRoute: Rights(MEMBERS, SENDERS, SENDERS, NO_ONE, ALL),
@@ -153,8 +164,8 @@ def url_of(model, page, *args):
     return reverse(name, args=args)
 
 
-def answer(client, url, method="get"):
-    response = getattr(client, method)(url)
+def answer(client, url, method="get", body=None):
+    response = getattr(client, method)(url, body or {})
     if response.status_code == 302 and response.url.startswith("/admin/login/"):
         return "log-in"
     return response.status_code
@@ -291,10 +302,47 @@ class Rule(NamedTuple):
     roles: frozenset[str]
     of: Callable[[Brand], dict[str, object]] | None = None
     method: str = "get"
-    query: str = ""
+    query: Callable[[Brand], str] = lambda brand: ""
+    body: Callable[[Brand], dict[str, object]] | None = None
 
 
 EVERYBODY = frozenset({"admin", "marketer", "analyst", "partner"})
+
+
+def a_campaign_of(brand):
+    return make_campaign(brand, make_list(brand, make_lead(brand)))
+
+
+def an_import_of(brand):
+    return Import.objects.create(brand=brand, lead_list=make_list(brand), file_name="a.csv")
+
+
+def a_test_of(brand):
+    """Of a campaign and of a test message; both are the brand's."""
+    message = Message.objects.create(
+        brand=brand,
+        person=make_person(),
+        kind="single",
+        idempotency_key=f"test-{next(numbers)}",
+        expires_at=clock.now(),
+    )
+    SingleText.objects.create(message=message, text="Hi", is_test=True)
+    return {"campaign_id": a_campaign_of(brand).pk, "message_id": message.pk}
+
+
+def of_campaign(brand):
+    return {"campaign_id": a_campaign_of(brand).pk}
+
+
+def of_import(brand):
+    return {"import_id": an_import_of(brand).pk}
+
+
+def brand_in_query(name):
+    """A page that takes a brand in its query, as `?brand=7`."""
+    return lambda brand: f"?{name}={brand.pk}"
+
+
 PAGES: dict[str, Rule] = {
     "stop-all": Rule(NO_ONE),
     "wipe-sandbox": Rule(NO_ONE),
@@ -302,10 +350,37 @@ PAGES: dict[str, Rule] = {
     "admin:search": Rule(EVERYBODY),
     "admin:password_change": Rule(EVERYBODY),
     "admin:password_change_done": Rule(EVERYBODY),
+    "live": Rule(MEMBERS),
+    "report": Rule(MEMBERS, query=brand_in_query("brand")),
+    "report-csv": Rule(MEMBERS, query=brand_in_query("brand")),
+    "report-rows": Rule(MEMBERS, query=lambda brand: f"?what=planned&brand={brand.pk}"),
+    "why": Rule(SENDERS),
+    "upload-leads": Rule(SENDERS),
+    "upload-sample": Rule(SENDERS),
+    "import-progress": Rule(MEMBERS, of_import),
+    "import-stop": Rule(SENDERS, of_import, "post"),
+    "import-errors": Rule(SENDERS, of_import),
+    "new-campaign": Rule(SENDERS),
+    "campaign-parts": Rule(SENDERS, method="post", body=lambda brand: {"brand": brand.pk}),
+    "campaign-text": Rule(SENDERS, method="post"),
+    "start-campaign": Rule(SENDERS, of_campaign),
+    "test-campaign": Rule(SENDERS, of_campaign),
+    "test-progress": Rule(SENDERS, a_test_of),
+    "admin:campaigns_campaign_copy": Rule(
+        SENDERS, lambda brand: {"object_id": a_campaign_of(brand).pk}, "post"
+    ),
+    "admin:brands_apikey_revoke": Rule(
+        MANAGERS, lambda brand: {"object_id": keys.make(brand, "Portal").key.pk}
+    ),
 }
 
 # Without a log-in, or with one of their own; each is tried where it is made.
 PUBLIC = {
+    "api-leads": "below",
+    "leads/": "the same, with a stroke at its end",
+    "api-schema": "below",
+    "api-docs": "below",
+    "api-nothing": "below",
     "admin:login": "tests/brands/test_log_in.py",
     "admin:logout": "tests/brands/test_log_in.py",
     "admin:jsi18n": "a script without data",
@@ -345,13 +420,115 @@ def test_a_page_opens_for_who_may_and_only_on_their_own(name, role):
 
     def opened(of):
         arguments = rule.of(of) if rule.of else {}
-        return answer(client, reverse(name, kwargs=arguments) + rule.query, rule.method)
+        SingleText.objects.update(asked_by=User.objects.order_by("-pk").first())
+        url = reverse(name, kwargs=arguments) + rule.query(of)
+        return answer(client, url, rule.method, rule.body and rule.body(of))
 
+    # The admin looks for the row before it asks whether one may: what one may not see is missing.
+    refused = 404 if name.startswith("admin:") and rule.of else 403
     if role == "nobody":
         assert opened(brand) == "log-in"
     elif not may(role, rule.roles):
-        assert opened(brand) == 403
+        assert opened(brand) in (403, refused)
     else:
         assert opened(brand) in (200, 302)
-    if rule.of and role not in ("nobody", "superuser"):
-        assert opened(other) == (404 if role in rule.roles else 403)
+    if (rule.of or rule.body or rule.query(brand)) and role not in ("nobody", "superuser"):
+        assert opened(other) == (404 if role in rule.roles else refused)
+
+
+@pytest.mark.parametrize("name", [name for name, rule in PAGES.items() if rule.of])
+@ROLE
+def test_a_page_of_a_missing_row_is_a_404(name, role):
+    rule, brand = PAGES[name], make_brand()
+    url = reverse(name, kwargs=dict.fromkeys(rule.of(brand), MISSING))
+    found = 404 if may(role, rule.roles) or name.startswith("admin:") else 403
+    assert answer(client_for(role, brand), url, rule.method) == (
+        "log-in" if role == "nobody" else found
+    )
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_a_page_takes_no_other_method(name, method):
+    rule, brand = PAGES[name], make_brand()
+    url = reverse(name, kwargs=rule.of(brand) if rule.of else {}) + rule.query(brand)
+    found = answer(client_for("superuser", brand), url, method)
+    assert found == 405 or (name.startswith("admin:") and found in (200, 302))
+
+
+# --- the API -----------------------------------------------------------------------------------
+
+API = reverse("api-leads")
+
+
+def post_lead(whole, query=""):
+    headers = {"Authorization": f"Bearer {whole}"} if whole else {}
+    body = {"phone": "+12125550100", "consent_at": "2026-01-01T00:00:00Z"}
+    return Client().post(API + query, body, content_type="application/json", headers=headers)
+
+
+def problem_of(response):
+    assert response["Content-Type"] == "application/problem+json"
+    return response.status_code, response.json()["code"]
+
+
+class TestTheApi:
+    @pytest.mark.parametrize("role", [role for role in ROLES if role != "nobody"])
+    def test_no_log_in_of_a_page_opens_it(self, role):
+        client = client_for(role, make_brand())
+        response = client.post(API, {"phone": "+12125550100"}, content_type="application/json")
+        assert response.status_code == 401
+        assert not Lead.objects.exists()
+
+    def test_a_key_takes_leads_in_for_its_own_brand(self):
+        brand = make_brand()
+        make_brand()
+        assert post_lead(keys.make(brand, "Portal").whole).status_code == 201
+        assert Lead.objects.get().brand == brand
+
+    def test_a_list_of_another_brand_is_as_missing_as_a_missing_one(self):
+        foreign = make_list(make_brand(), name="Theirs")
+        whole = keys.make(make_brand(), "Portal").whole
+        found = problem_of(post_lead(whole, f"?list={foreign.name}"))
+        assert found == problem_of(post_lead(whole, "?list=Nowhere"))
+        assert found == (404, "list_not_found")
+
+    @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
+    def test_there_is_no_other_method(self, method):
+        whole = keys.make(make_brand(), "Portal").whole
+        response = getattr(Client(), method)(API, headers={"Authorization": f"Bearer {whole}"})
+        assert problem_of(response)[0] == 405
+
+    @pytest.mark.parametrize("name", ["api-schema", "api-docs"])
+    def test_anybody_may_read_how_it_works(self, name):
+        assert Client().get(reverse(name)).status_code == 200
+
+    def test_nothing_else_is_there(self):
+        assert problem_of(Client().get("/api/v1/brands"))[0] == 404
+
+
+# --- choices -----------------------------------------------------------------------------------
+
+OFFERED = [
+    (Campaign, "brand", Brand),
+    (Campaign, "lead_list", LeadList),
+    (Campaign, "template", Template),
+    (Campaign, "route", Route),
+    (Keyword, "brand", Brand),
+    (ConsentEvent, "person", Person),
+    (Slot, "campaign", Campaign),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "of"), OFFERED, ids=[f"{m.__name__} {f}" for m, f, _ in OFFERED]
+)
+def test_a_form_offers_nothing_of_another_brand(model, field, of):
+    row, foreign = ROWS[of](), ROWS[of]()
+    client = client_for("admin", brand_of(row))
+    query = f"?app_label={model._meta.app_label}&model_name={model._meta.model_name}"
+    answers = client.get(reverse("admin:autocomplete") + f"{query}&field_name={field}&term=")
+    assert answers.status_code == 200
+    offered = {one["id"] for one in answers.json()["results"]}
+    assert str(row.pk) in offered
+    assert str(foreign.pk) not in offered

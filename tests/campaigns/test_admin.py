@@ -84,10 +84,11 @@ class TestATemplate:
         [
             ("Hi {nickname}", "{nickname} is not a name we know"),
             ("Hi {first_name", "A { stands alone"),
-            (" ", "This field is required"),
+            (" ", "There is no text yet"),
+            ("", "This field is required"),
             ("x" * 1_601, "at most 1600 characters"),
         ],
-        ids=["unknown-name", "stray-brace", "nothing", "too-long"],
+        ids=["unknown-name", "stray-brace", "blanks", "nothing", "too-long"],
     )
     def test_refuses_a_text_that_can_never_be_sent(self, staff, text, words):
         template = make_template(make_brand(), "One")

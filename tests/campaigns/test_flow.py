@@ -199,6 +199,7 @@ class TestSaving:
             ({"slots-0-local_time": "25:00"}, "This is not a time of day."),
             ({"slots-0-local_time": "23:00"}, "Acme Jobs sends from 08:00 to 21:00."),
             ({"slots-0-length_minutes": "7"}, "Select a valid choice."),
+            ({"slots-TOTAL_FORMS": "2"}, "Choose a day."),
             ({"slots-TOTAL_FORMS": "0"}, "Add at least one time to send at."),
             ({"slots-TOTAL_FORMS": "x"}, "The times were lost on the way"),
             ({"slots-TOTAL_FORMS": "999"}, "A campaign has at most 31 times here."),

@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 
 from delivery.inbound_admin import unfolded
-from delivery.message_page import EITHER_INDEX
-from delivery.models import Attempt, Message
+from delivery.message_page import attempts_of
+from delivery.models import Message
 from tests.factories import NOON, make_brand, make_due, make_lead, make_number, make_slot
 from tests.staff import client_of, make_user
 
@@ -16,7 +16,7 @@ LIST = "/admin/delivery/message/"
 def test_the_attempts_of_a_message_are_found_by_their_two_indexes():
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-    plan = Attempt.objects.filter(EITHER_INDEX, message_id=7).explain()
+    plan = attempts_of(7).explain()
     assert "one_live_attempt_per_message" in plan
     assert "not_sent_attempts" in plan
 

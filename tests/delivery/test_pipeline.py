@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import re
 import threading
 import time
@@ -145,7 +146,7 @@ class TestAnIntent:
         assert intent.window_closes_at == intent.send.not_after == NOON + SOON
 
     def test_must_be_written_before_the_sending_hours_end(self, lane, take):
-        brand = make_brand(closes="12:01")
+        brand = make_brand(closes=dt.time(12, 1))
         slot = make_slot(lane, brand=brand)
         a_message(slot)
         ((intent, write_by),) = take(slot).intents
@@ -153,7 +154,7 @@ class TestAnIntent:
         assert write_by - time.monotonic() < 60
 
     def test_takes_the_nearer_end(self, lane, take):
-        slot = make_slot(lane, brand=make_brand(closes="12:00:02"))
+        slot = make_slot(lane, brand=make_brand(closes=dt.time(12, 0, 2)))
         a_message(slot)
         batch = take(slot)
         assert all(write_by - time.monotonic() < 1.99 for _, write_by in batch.intents)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from brands.models import Brand
+from brands.models import Brand, Membership
 from campaigns.models import Campaign, Template
 from compliance import consent
 from delivery import inbox, singles, worker
@@ -224,6 +224,11 @@ class TestWhoMay:
         stranger = client_of(make_user(make_brand(), "admin"))
         assert stranger.get(url).status_code == stranger.post(url, form()).status_code == 404
         assert not Message.objects.exists()
+
+    def test_who_sends_for_another_brand_only_looks_at_this_one(self, url, brand):
+        user = make_user(make_brand(), "admin")
+        Membership.objects.create(user=user, brand=brand, role="analyst")
+        assert client_of(user).get(url).status_code == 404
 
     @pytest.mark.parametrize("number", [0, 10**9, 10**30])
     def test_a_campaign_that_is_missing_is_not_there(self, staff, number):

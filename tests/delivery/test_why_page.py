@@ -15,7 +15,7 @@ from delivery import inbound, planning, steps
 from delivery.explain import Clock
 from delivery.models import Due, Inbound, Message
 from delivery.outcomes import apply_reports
-from delivery.person_page import NOBODY, Address, Problem, read_address
+from delivery.person_page import NOBODY, Address, Problem, latest_messages, read_address
 from delivery.planning import plan_open_slots
 from delivery.states import Reason
 from delivery.wording import DO, NEVER_AGAIN
@@ -312,6 +312,17 @@ class TestWhyThereIsNoMessage:
             " the person opted out."
         )
 
+    def test_what_planning_counted_for_nobody_is_not_its_reason(self, brand):
+        lead = make_lead(brand)
+        undeliverable(lead)
+        a_slot(brand, lead)
+        plan_open_slots()
+        Person.objects.filter(pk=lead.person_id).update(undeliverable_at=None)
+        switch_off(lead)
+        assert self.only(lead).words.endswith(
+            "for a reason of that moment: the address does not work."
+        )
+
     def test_what_began_after_planning_is_not_made_its_reason(self, brand):
         lead, other = make_lead(brand), make_lead(brand)
         undeliverable(lead)
@@ -421,8 +432,9 @@ class TestQueries:
     def test_find_messages_by_the_index_on_the_person(self, brand):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
-        rows = Message.objects.filter(person=7).order_by("-created_at", "-pk")[:20]
-        assert "one_message_per_person_campaign_slot" in rows.explain()
+        plan = latest_messages(7)[:20].explain()
+        assert "one_message_per_person_campaign_slot" in plan
+        assert "Sort Key: created_at DESC" in plan
 
 
 # --- the page of a message ----------------------------------------------------------------------

@@ -169,7 +169,7 @@ class TestImportFile:
         monkeypatch.setattr(imports, "ANALYZED_FROM", limit)
         with CaptureQueriesContext(connection) as captured:
             run(brand, GOOD)
-        told = [query["sql"] for query in captured if query["sql"].startswith("ANALYZE")]
+        told = [query["sql"] for query in captured if "ANALYZE" in query["sql"]]
         assert len(told) == times
 
     def test_says_how_many_bytes_it_has_read(self, brand):

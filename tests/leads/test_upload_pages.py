@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 
 import pytest
 from django.contrib import admin
@@ -379,9 +378,7 @@ def choose(page, content, name="june.csv"):
 
 
 class TestInTheBrowser:
-    def test_a_wrong_file_is_told_then_a_good_one_is_taken_in_before_ones_eyes(
-        self, page, site, live_settings
-    ):
+    def test_a_wrong_file_is_told_then_a_good_one_is_taken_in_before_ones_eyes(self, page, site):
         brand = make_brand(name="Harbor Jobs")
         log_in(page, site, make_user(brand, "marketer"))
         page.goto(f"{site}{URL}")
@@ -433,9 +430,3 @@ class TestInTheBrowser:
         }.items():
             page.goto(f"{site}/admin/leads/{path}")
             shoot(page, name)
-
-
-@pytest.fixture
-def live_settings(settings):
-    """No worker listens here: the test is the worker."""
-    settings.REDIS_URL = os.environ["REDIS_URL"]

@@ -149,7 +149,7 @@ class TestIndex:
         live.look(Installation.objects.get().identity)
         set_clock(NOON + HOUR)
         cache.set(f"{live.KEY}:{Installation.objects.get().identity}:fresh", 1, 10)
-        assert "these figures are of 17:00:0" in part_of(make_user()).text
+        assert "these figures are of 17:0" in part_of(make_user()).text
 
     def test_takes_as_many_queries_for_many_as_for_few(self, sandbox, statements, monkeypatch):
         monkeypatch.setattr(live, "kept_for", lambda took: 60)
