@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -16,7 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from brands import access
 from brands.access import Ability
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def staff_page(ability: Ability) -> Callable[[View], View]:
@@ -27,13 +27,13 @@ def staff_page(ability: Ability) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not access.may_anywhere(request.user, ability):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 
         @wraps(view)
-        def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if is_htmx(request) and not admin.site.has_permission(request):
                 return HttpResponse(status=204, headers={"HX-Redirect": reverse("admin:index")})
             return admin.site.admin_view(guarded)(request, *args, **kwargs)

@@ -129,7 +129,7 @@ class StaffAdmin(UserAdmin, Page):  # type: ignore[type-arg]
 @admin.register(Membership)
 class MembershipAdmin(Page):
     list_display = ("user", "brand", "role")
-    list_filter = ("role", "brand")
+    list_filter = ("role", ("brand", admin.RelatedOnlyFieldListFilter))
     search_fields = ("user__username", "brand__name")
     list_select_related = ("user", "brand")
     autocomplete_fields = ("user", "brand")

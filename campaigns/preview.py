@@ -49,6 +49,7 @@ class Preview:
     largest: int | None
     wide_names: list[str]
     has_list: bool
+    has_link: bool
 
     @property
     def is_wide(self) -> bool:
@@ -89,6 +90,7 @@ def preview(text: str, brand: Brand, lead_list: LeadList | None, *, with_people:
         largest=sizing.largest(text, brand, longest) if longest else None,
         wide_names=sorted(longest.wide.values())[:3] if longest else [],
         has_list=lead_list is not None,
+        has_link="{link" in text,
     )
 
 

@@ -35,6 +35,7 @@ from config.demo_course import Course
 from config.demo_outside import PAUSED_FOR, Outside
 from config.demo_partner import Partner
 from config.demo_processes import HOST, MANAGE, Children
+from config.demo_readers import Readers
 from config.demo_stage import BRANDS, CannotStage, Folder
 from config.demo_summary import Phases, Told
 from config.web import start_web
@@ -43,7 +44,7 @@ from delivery import sql
 LATENCY_MS = 40.0
 WEB_PORT = 8000
 NEXT_SLOT_SECONDS = 15.0
-SHOWN_PACE = 10.0  # segments a second of each number, where somebody watches
+SHOWN_PACE = 15.0  # segments a second of each number, where somebody watches
 SHOWN_FAULT = 25.0  # seconds a provider fails, where somebody watches
 LINK_SCHEME = "http"  # nothing speaks https on this machine
 ADMIN = "demo"
@@ -105,6 +106,7 @@ class Demo:
     web_port: int = 0
     outside: Outside = field(init=False)
     partner: Partner | None = None  # who posts leads while the demo is shown
+    readers: Readers | None = None  # who follow links meanwhile
     simulator_port: int = field(default_factory=processes.free_port)
 
     def check(self) -> bool:
@@ -150,6 +152,7 @@ class Demo:
         stage.set_pace(SHOWN_PACE)
         self._open(children, paused_for=SHOWN_FAULT)
         self.partner = Partner.of(self._web, seed=self.options.seed)
+        self.readers = Readers.of(self._web, seed=self.options.seed)
         self._tell_address()
         processes.start_workers(children, self.options.workers)
         killer, before = Killer.of(self.options), demo_verdicts.unexplained_unknown()
@@ -235,19 +238,24 @@ class Demo:
     def _tend(self, children: Children) -> None:
         """What goes on all the time: dead processes come back, and the provider fails or mends.
 
-        While it is shown a partner posts leads, and it ends when a wipe was asked for.
+        While it is shown a partner posts leads, readers click, and a wipe may be asked for.
         """
         children.tend()
         self.outside.tend(sql.one(SENT)[0])
         while self.outside.told:
             self.told.say(self.outside.told.pop(0))
-        if self.partner is not None:
-            self.partner.tend()
-            while self.partner.told:
-                self.told.say(self.partner.told.pop(0))
-            if demo_wipe.is_asked():
-                self.partner = None
-                raise WipeAsked
+        if self.partner is not None and self.readers is not None:
+            self._tend_visitors(self.partner, self.readers)
+
+    def _tend_visitors(self, partner: Partner, readers: Readers) -> None:
+        """Raises WipeAsked."""
+        readers.tend()
+        partner.tend()
+        while partner.told:
+            self.told.say(partner.told.pop(0))
+        if demo_wipe.is_asked():
+            self.partner = self.readers = None
+            raise WipeAsked
 
     def _hear_out(self, children: Children) -> None:
         """Until what providers and people still had to say has come in."""

@@ -26,6 +26,7 @@ SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
     AND classid = 0 AND objid = %s AND objsubid = 1
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
+OUR_JOBS = ("delivery.tasks.", "leads.tasks.", "reporting.tasks.")
 FRONTIER = "INSERT INTO delivery_frontier (id, attempt_id) VALUES (1, 0)"
 
 
@@ -112,7 +113,7 @@ def forget_in_redis(identity: str) -> None:
             queue.connection.delete(registry.key, *jobs)  # of workers that were killed
     scheduler = make_scheduler(1)
     for job in list(scheduler.get_jobs()):
-        if job.func_name.startswith("delivery.tasks."):
+        if job.func_name.startswith(OUR_JOBS):
             scheduler.cancel(job)
     redis = rates.connect(settings.REDIS_URL)
     redis.delete(scheduler.scheduler_lock_key)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 from django.db import connection
@@ -24,6 +25,7 @@ from delivery.steps import LINK_MARK
 MOST = 200_000  # kinds of people; beyond that nobody is served by an answer
 BLANKS = "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001))))
 
+# Sends stand in a person's row in order of time: three of them tell whether a limit may be near.
 PEOPLE = """
 WITH waiting AS MATERIALIZED (
     SELECT person_id AS id FROM delivery_inbound
@@ -55,13 +57,16 @@ WITH waiting AS MATERIALIZED (
              WHEN l.consent_id IS NULL THEN 'no_consent'
              WHEN coalesce(p.phone, '') = '' THEN 'no_address'
              WHEN l.places_id IS NULL THEN 'no_place' ELSE '' END AS kept_out,
-        w.words, CASE WHEN p.recent <> '[]' THEN (
-            SELECT array_agg(at ORDER BY at DESC) FROM (
-                SELECT ceil((x ->> 0)::float8 / 60) * 60 AS at FROM jsonb_array_elements(p.recent) x
-            ) sent WHERE at > %(week)s) END AS times,
-        CASE WHEN p.recent <> '[]' THEN (
-            SELECT array_agg((x ->> 3) || ' ' || (x ->> 2) ORDER BY x ->> 3, x ->> 2)
-            FROM jsonb_array_elements(p.recent) x WHERE x ->> 3 = ANY(%(days)s::text[])) END AS said
+        w.words,
+        CASE WHEN (p.recent -> -1 ->> 0)::float8 > %(gap)s
+                  OR (p.recent -> -%(of_a_day)s ->> 0)::float8 > %(day)s
+                  OR (p.recent -> -%(of_a_week)s ->> 0)::float8 > %(week)s THEN (
+            SELECT array_agg(ceil((x ->> 0)::float8 / 60) * 60)
+            FROM jsonb_array_elements(p.recent) x
+            WHERE (x ->> 0)::float8 > %(week)s) END AS times,
+        CASE WHEN (p.recent -> -1 ->> 0)::float8 > %(lately)s THEN (
+            SELECT array_agg((x ->> 3) || ' ' || (x ->> 2)) FROM jsonb_array_elements(p.recent) x
+            WHERE x ->> 3 = ANY(%(days)s::text[])) END AS said
     FROM leads_listentry e
     JOIN leads_lead l ON l.id = e.lead_id
     JOIN compliance_person p ON p.id = l.person_id
@@ -69,18 +74,16 @@ WITH waiting AS MATERIALIZED (
     LEFT JOIN compliance_rejoin r ON r.person_id = l.person_id AND r.brand_id = %(brand)s
     LEFT JOIN delivery_sticky s ON s.person_id = l.person_id AND s.brand_id = %(brand)s
     LEFT JOIN ended ON ended.places_id = coalesce(e.places_id, 0)
-    CROSS JOIN LATERAL (SELECT {words} AS words OFFSET 0) w
+    CROSS JOIN LATERAL (SELECT btrim({words}, %(blanks)s) AS words OFFSET 0) w
     WHERE e.lead_list_id = %(list)s
 )
 SELECT places_id, lane_id, late, suppressed, kept_out,
-       CASE WHEN words IS NULL OR btrim(words, %(blanks)s) = '' THEN 'cannot_render'
-            WHEN char_length(btrim(words, %(blanks)s)) + %(longer)s
+       CASE WHEN coalesce(words, '') = '' THEN 'cannot_render'
+            WHEN char_length(words) + %(longer)s
                  + CASE WHEN strpos(words, %(line)s) > 0 THEN 0 ELSE %(line_length)s END
                  > (%(lengths)s::int[])[array_position(%(lanes)s::bigint[], lane_id)]
                  THEN 'too_long' ELSE '' END AS unsayable,
-       CASE WHEN times[1] > %(gap)s OR cardinality(times) >= %(of_a_week)s
-                 OR times[%(of_a_day)s] > %(day)s THEN times END AS times,
-       said, CASE WHEN said IS NOT NULL THEN btrim(words, %(blanks)s) END AS words, count(*)
+       times, said, CASE WHEN said IS NOT NULL THEN words END AS words, count(*)
 FROM people GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 LIMIT %(most)s
 """
 
@@ -190,10 +193,19 @@ def _arguments(campaign: Campaign, asked: Asked) -> dict[str, Any]:
         "gap": (first_at - limits.gap).timestamp(),
         "day": (first_at - timedelta(days=1)).timestamp(),
         "week": (first_at - timedelta(days=7)).timestamp(),
+        "lately": _lately(asked.days),
         "of_a_day": max(limits.per_day - before, 1),
         "of_a_week": max(limits.per_week - before, 1),
         "most": MOST,
     }
+
+
+def _lately(days: Sequence[str]) -> float:
+    """Whoever heard something on one of these days had their last message after this second."""
+    if not days:
+        return inf
+    first = datetime.fromisoformat(min(days)).replace(tzinfo=UTC)
+    return (first - timedelta(days=2)).timestamp()
 
 
 def _words(text: str, brand_name: str) -> tuple[str, dict[str, str]]:

@@ -102,7 +102,7 @@ Send a list of up to {most} leads, {megabytes} MB at most. The answer is 200 and
 
 ### Send it again without fear
 
-Make up an `Idempotency-Key` for each request, such as a UUID (keys are shared by all who post for the brand), and send the same again whenever no answer came or it was 409, 500 or 503. Within 24 hours a repetition gets the first answer, with the header `Idempotent-Replayed: true`, and does nothing else. Another body under the same key is refused. Answers that tell of our trouble, and refusals of the request as a whole, are not remembered: mend the request and send it again.
+Make up an `Idempotency-Key` for each request, such as a UUID, and send the same again whenever no answer came or it was 409, 500 or 503. Within 24 hours a repetition gets the first answer, with the header `Idempotent-Replayed: true`, and does nothing else. Another body under the same key is refused. Answers that tell of our trouble, and refusals of the request as a whole, are not remembered: mend the request and send it again.
 
 ### Errors
 

@@ -154,6 +154,9 @@ class ImportError(models.Model):
     message = models.TextField()
     row = models.JSONField(default=dict)
 
+    class Meta:
+        indexes = [models.Index(name="import_errors_by_line", fields=["taken_in", "line"])]
+
 
 class RejectedLead(models.Model):
     """A lead that a partner posted and that was not taken, with its reason."""
@@ -183,6 +186,6 @@ class ApiRequest(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                name="one_request_per_idempotency_key", fields=["brand", "idempotency_key"]
+                name="one_request_per_idempotency_key", fields=["api_key", "idempotency_key"]
             )
         ]

@@ -30,8 +30,8 @@ DELETE FROM leads_apirequest WHERE id IN (
 CLAIM = """
 INSERT INTO leads_apirequest AS r (brand_id, api_key_id, idempotency_key, body_hash)
 VALUES (%(brand)s, %(api_key)s, %(key)s, %(hash)s)
-ON CONFLICT (brand_id, idempotency_key) DO UPDATE
-SET id = DEFAULT, api_key_id = excluded.api_key_id, body_hash = excluded.body_hash, status = NULL,
+ON CONFLICT (api_key_id, idempotency_key) DO UPDATE
+SET id = DEFAULT, body_hash = excluded.body_hash, status = NULL,
     answer = NULL, at = excluded.at
 WHERE r.at < excluded.at - make_interval(secs => %(kept)s)
    OR (r.status IS NULL AND r.body_hash = excluded.body_hash
@@ -67,7 +67,7 @@ def claim(api_key: ApiKey, key: str, body_hash: str) -> int | Answer:
         claim_id = _insert(api_key, key, body_hash)
         if claim_id is not None:
             return claim_id
-        found = ApiRequest.objects.filter(brand=api_key.brand_id, idempotency_key=key).first()
+        found = ApiRequest.objects.filter(api_key=api_key, idempotency_key=key).first()
         if found is not None:  # it was given back just now
             return _answer_of(found, body_hash)
     raise InProgress

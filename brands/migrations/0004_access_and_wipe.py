@@ -9,6 +9,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(name="apikey", options={"verbose_name": "API key"}),
         migrations.AddField(
             model_name="apikey",
             name="last_used_at",

@@ -90,7 +90,8 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("brand", "idempotency_key"), name="one_request_per_idempotency_key"
+                        fields=("api_key", "idempotency_key"),
+                        name="one_request_per_idempotency_key",
                     )
                 ],
             },
@@ -122,5 +123,9 @@ class Migration(migrations.Migration):
                     )
                 ],
             },
+        ),
+        migrations.AddIndex(
+            model_name="importerror",
+            index=models.Index(fields=["taken_in", "line"], name="import_errors_by_line"),
         ),
     ]

@@ -5,10 +5,11 @@ from datetime import date, time
 import pytest
 
 from brands import clock
+from brands.models import Brand
 from campaigns.models import Campaign, ListRoute, Slot, TemplateVersion
-from campaigns.starting import CannotStart, largest_segments, route_of, start
+from campaigns.starting import CannotStart, blockers, largest_segments, route_of, start
 from leads.models import Lead, LeadList
-from providers.models import Route, SenderNumber
+from providers.models import ProviderAccount, Route, SenderNumber
 from tests.factories import (
     NOON,
     make_brand,
@@ -16,6 +17,7 @@ from tests.factories import (
     make_lead,
     make_list,
     make_number,
+    make_places,
     make_route,
 )
 
@@ -166,6 +168,95 @@ class TestCannotStart:
         start(campaign)
         with pytest.raises(CannotStart, match="no draft slot"):
             start(campaign)
+
+    @pytest.mark.parametrize(
+        ("put_away", "words"),
+        [
+            (lambda: Campaign.objects.update(retired_at=NOON), "Campaign: Spring is retired;"),
+            (lambda: Brand.objects.update(retired_at=NOON), "Brand: Acme is retired;"),
+            (lambda: LeadList.objects.update(retired_at=NOON), "List: "),
+        ],
+        ids=["campaign", "brand", "list"],
+    )
+    def test_with_what_was_put_away(self, brand, route, put_away, words):
+        campaign = a_campaign(brand, name="Spring")
+        put_away()
+        assert self.refusal(Campaign.objects.get()).startswith(words)
+        assert campaign.slots.get().state == "draft"
+
+    def test_with_a_route_that_was_put_away(self, brand):
+        route = make_route(brand, make_number(), is_default=False, retired_at=NOON)
+        words = f"Route: {route.name} is retired; choose another."
+        assert self.refusal(a_campaign(brand, route=route)) == words
+
+    def test_with_a_route_whose_accounts_are_retired(self, brand, route):
+        ProviderAccount.objects.update(retired_at=NOON)
+        assert "has no sender number" in self.refusal(a_campaign(brand))
+
+
+PAST = {"local_date": date(2035, 3, 7), "local_time": time(8), "length_minutes": 60}
+
+
+class TestASlotThatIsOver:
+    """It is noon in New York."""
+
+    def a_campaign(self, brand, *zones, **slot):
+        leads = [make_lead(brand, places=make_places(*places)) for places in zones]
+        campaign = make_campaign(brand, make_list(brand, *leads))
+        add_slot(campaign, **{**PAST, **slot})
+        return campaign
+
+    @pytest.mark.parametrize(
+        "zones",
+        [[], [["America/New_York"]], [["America/New_York"], ["America/Chicago"]]],
+        ids=["nobody", "one-place", "two-places"],
+    )
+    def test_in_every_place_is_refused_by_its_time(self, brand, route, zones):
+        campaign = self.a_campaign(brand, *zones)
+        with pytest.raises(CannotStart, match="Slots: 7 March 2035 at 08:00 is over in every"):
+            start(campaign)
+
+    @pytest.mark.parametrize(
+        "zones",
+        [
+            [["America/New_York"], ["America/Los_Angeles"]],
+            [["America/New_York", "America/Los_Angeles"]],
+        ],
+        ids=["somebody-further-west", "somebody-who-may-be-there"],
+    )
+    def test_in_some_places_only_starts(self, brand, route, zones):
+        assert start(self.a_campaign(brand, *zones, length_minutes=120)) == 1
+
+    def test_is_refused_though_another_is_to_come(self, brand, route):
+        campaign = self.a_campaign(brand)
+        add_slot(campaign, ordinal=2)
+        with pytest.raises(CannotStart, match="08:00 is over"):
+            start(campaign)
+        assert not campaign.slots.exclude(state="draft").exists()
+
+    def test_is_left_alone_once_it_is_open(self, brand, route):
+        campaign = self.a_campaign(brand)
+        campaign.slots.update(local_date=date(2035, 3, 8))
+        start(campaign)
+        campaign.slots.update(local_date=date(2035, 3, 7))
+        add_slot(campaign, ordinal=2)
+        assert start(campaign) == 1
+
+    def test_ends_with_the_hours_of_the_day(self, brand, route):
+        """Nobody is sent anything after them, however long the slot is."""
+        Brand.objects.update(opens=time(8), closes=time(11), sunday_opens=time(8))
+        campaign = self.a_campaign(Brand.objects.get(), ["America/New_York"], length_minutes=600)
+        with pytest.raises(CannotStart, match="is over in every place"):
+            start(campaign)
+
+
+class TestBlockers:
+    def test_are_all_that_stand_in_the_way(self, brand):
+        campaign = make_campaign(brand, make_list(brand), text="See {link}", destination="")
+        assert [one.field for one in blockers(campaign)] == ["Destination", "Route", "Slots"]
+
+    def test_are_none_for_what_can_start(self, brand, route):
+        assert blockers(a_campaign(brand)) == []
 
 
 class TestRouteOf:

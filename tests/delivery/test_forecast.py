@@ -170,12 +170,12 @@ def people_of_every_kind(brand):
     write_in(leads["whose e-mail's owner has just written"].email_person)
     day, before = DAY.isoformat(), NOON - HOUR
     person("had one an hour before").update(recent=sent((NOON, "x", day)))
-    person("had three today").update(recent=sent(*[(NOON - n * HOUR, "x", day) for n in (2, 3, 4)]))
+    person("had three today").update(recent=sent(*[(NOON - n * HOUR, "x", day) for n in (4, 3, 2)]))
     person("had six this week").update(
-        recent=sent(*[(NOON - timedelta(days=n), "x", "") for n in range(1, 7)])
+        recent=sent(*[(NOON - timedelta(days=n), "x", "") for n in range(6, 0, -1)])
     )
     person("had three, but yesterday").update(
-        recent=sent(*[(NOON - n * HOUR, "x", "") for n in (25, 26, 27)])
+        recent=sent(*[(NOON - n * HOUR, "x", "") for n in (27, 26, 25)])
     )
     person("had the same words today").update(recent=sent((before, words, day)))
     person("had the same words yesterday").update(recent=sent((before, words, "2035-03-06")))

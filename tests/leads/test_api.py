@@ -473,15 +473,16 @@ class TestTheIdempotencyKey:
             if not answers:
                 answers.append(None)
                 set_clock(clock.now() + timedelta(seconds=62))
-                answers.append(post(a_lead(first_name="Eva"), Idempotency_Key="k"))
+                answers.append(post([a_lead(), a_lead(BAD)], Idempotency_Key="k"))
             return take_in(*args)
 
         monkeypatch.setattr(posting, "take_in", slowly)
-        slow = post(a_lead(first_name="Eva"), Idempotency_Key="k")
-        assert answers[1].status_code == 201
+        slow = post([a_lead(), a_lead(BAD)], Idempotency_Key="k")
+        assert answers[1].json()["created"] == 1
         assert_problem(slow, 409, "request_in_progress")
-        assert Lead.objects.count() == 1
-        assert post(a_lead(first_name="Eva"), Idempotency_Key="k").status_code == 201
+        assert (Lead.objects.count(), RejectedLead.objects.count()) == (1, 1)
+        again = post([a_lead(), a_lead(BAD)], Idempotency_Key="k")
+        assert again.json() == answers[1].json()
 
 
 @pytest.mark.django_db(transaction=True)
