@@ -42,9 +42,10 @@ def changed(data: QueryDict, brands: QuerySet[Brand], brand: Brand) -> QueryDict
 
 
 def _follow_brand(data: QueryDict, was: Brand | None, brand: Brand) -> None:
-    """A destination that nobody typed is the new brand's own."""
+    """The new brand's only list is chosen; a destination that nobody typed is its own."""
     if was is None or was == brand:
         return
+    data["lead_list"] = str(flow_form.only_list(brand) or "")
     if data.get("destination", "") in ("", flow_form.usual_destination(was)):
         data["destination"] = flow_form.usual_destination(brand)
 

@@ -163,13 +163,18 @@ SlotFormSet = forms.formset_factory(
 
 def defaults(brand: Brand, now: datetime) -> dict[str, Any]:
     """What the form of this brand holds before anything is typed."""
-    lists = list(LeadList.objects.filter(brand=brand, retired_at=None)[:2])
     return {
         "brand": brand.pk,
         "name": free_name(Campaign, brand, in_words(tomorrow(brand, now), "l, j F")),
-        "lead_list": lists[0].pk if len(lists) == 1 else None,
+        "lead_list": only_list(brand),
         "destination": usual_destination(brand),
     }
+
+
+def only_list(brand: Brand) -> int | None:
+    """The list of a brand that has one: there is nothing to choose."""
+    lists = list(LeadList.objects.filter(brand=brand, retired_at=None)[:2])
+    return lists[0].pk if len(lists) == 1 else None
 
 
 def usual_destination(brand: Brand) -> str:

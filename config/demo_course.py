@@ -86,7 +86,7 @@ class Leg:
 
 @dataclass(slots=True)
 class Course:
-    """From now until all slots that are open are closed."""
+    """From now until all slots that are open are closed, those that somebody opens meanwhile too."""
 
     legs: list[Leg]
     stalls: int = 0
@@ -114,6 +114,7 @@ class Course:
 
     def step(self) -> bool:
         """Move the clock if nothing is left to do at its present time; returns whether it did."""
+        self._join_new()
         now = clock.now()
         present = Present(*sql.one(PRESENT, now, now, now))
         quiet_for = self._quiet_for(present)
@@ -126,6 +127,12 @@ class Course:
             return False
         self.stalls += busy
         return self._shift(target)
+
+    def _join_new(self) -> None:
+        """Else the clock would leap past the hour of a campaign that a visitor started."""
+        known = [leg.slot.pk for leg in self.legs]
+        new = Slot.objects.filter(state=Slot.State.OPEN).exclude(pk__in=known).order_by("id")
+        self.legs += [Leg.of(slot) for slot in new.select_related("campaign__brand")]
 
     def next_instant(self, now: datetime) -> datetime | None:
         """When there will be something to do again: due, held until, expired, or a slot's end."""

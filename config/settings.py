@@ -173,7 +173,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {
         "deepLinking": True,
         "displayRequestDuration": True,
-        "docExpansion": "full",
+        "docExpansion": "list",
         "defaultModelsExpandDepth": 0,
         "defaultModelRendering": "example",
         "validatorUrl": None,

@@ -210,8 +210,9 @@ def _page(request: HttpRequest, look: Look, answer: Answer | None = None) -> Htt
     }
     if told:
         context |= _figures(told, zone)
-    if not look.blockers and version:
+    if version and "Template" not in {blocker.field for blocker in look.blockers}:
         context["largest"] = words.largest_text(version.text, campaign)
+    if not look.blockers:
         context["seen"] = signing.dumps(look.seen(), salt=SALT)
     return pages.show(request, "delivery/start.html", title=f"Start {campaign}", **context)
 

@@ -67,6 +67,7 @@ class Moment:
     """An instant in the brand's own time and in UTC."""
 
     day: str
+    short_day: str
     clock: str
     place: str
     utc: str
@@ -81,7 +82,8 @@ def moment(at: datetime | None, zone: str) -> Moment | None:
     local, utc = at.astimezone(ZoneInfo(zone)), at.astimezone(UTC)
     also = "%H:%M" if local.date() == utc.date() else "%-d %b, %H:%M"
     place = zone.rpartition("/")[2].replace("_", " ")
-    return Moment(f"{local:%a %-d %b %Y}", f"{local:%H:%M}", place, f"{utc:{also}}")
+    day = f"{local:%a %-d %b}"
+    return Moment(f"{day} {local:%Y}", day, f"{local:%H:%M}", place, f"{utc:{also}}")
 
 
 def slot_rows(told: Forecast, zone: str) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from tests.factories import (
 )
 
 CHICAGO = "America/Chicago"
+NEW_YORK = "America/New_York"
 
 
 def make_slot(*zones: str) -> Slot:
@@ -138,6 +139,15 @@ class TestCourse:
         assert is_now(NOON + timedelta(hours=2))
         planning.plan_open_slots()
         assert course.is_over
+
+    def test_it_goes_on_for_a_slot_that_somebody_opens_meanwhile(self):
+        first = make_slot(NEW_YORK)
+        course = Course.of_open_slots()
+        second = make_slot(NEW_YORK)
+        course.step()
+        Slot.objects.filter(pk=first.pk).update(state=Slot.State.CLOSED)
+        assert not course.is_over
+        assert [leg.slot for leg in course.legs] == [first, second]
 
     def test_rows_that_nobody_sends_hold_it_up_only_for_a_while(self, monkeypatch):
         make_slot("America/New_York", CHICAGO)

@@ -99,7 +99,9 @@ def number(text):
 def rows_behind(client, address):
     """Walk the pages behind a figure; returns how many rows, or people left out, they list."""
     found = []
-    while address:
+    for _ in range(50):
+        if address is None:
+            break
         html = client.get(address).text
         if 'id="rows"' in html:
             found += ROW.findall(html.split('id="rows"')[1].split("</table>")[0])
