@@ -127,27 +127,39 @@ def longest_values_soon(list_id: int, text: str) -> Longest | None:
     if not names:
         return NOBODY
     key = f"longest:{list_id}:{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}"
-    try:
-        return _kept(key) or _found(key, list_id, text)
-    except OperationalError:
-        return None
-
-
-def _kept(key: str) -> Longest | None:
-    try:
-        kept = cache.get(key)
-    except Exception:  # noqa: BLE001 - whatever the cache's client raises: it is only a cache
-        return None
+    kept = _kept(key)
+    if kept is None:
+        kept = _found_soon(list_id, text)
+        _keep(key, kept)
     return Longest(*kept) if kept else None
 
 
-def _found(key: str, list_id: int, text: str) -> Longest:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(PATIENCE_MS)])
-        longest = longest_values(list_id, text)
-        cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+Kept = tuple[Mapping[str, str], Mapping[str, str]] | tuple[()]
+TOO_SLOW: Kept = ()
+
+
+def _found_soon(list_id: int, text: str) -> Kept:
     try:
-        cache.set(key, (longest.plain, longest.wide), KEPT_SECONDS)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(PATIENCE_MS)])
+            longest = longest_values(list_id, text)
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+    except OperationalError:
+        return TOO_SLOW
+    return longest.plain, longest.wide
+
+
+def _kept(key: str) -> Kept | None:
+    try:
+        kept: Kept | None = cache.get(key)
+    except Exception:  # noqa: BLE001 - whatever the cache's client raises: it is only a cache
+        return None
+    return kept
+
+
+def _keep(key: str, found: Kept) -> None:
+    """A list that took too long is not asked again with each letter that is typed."""
+    try:
+        cache.set(key, found, KEPT_SECONDS)
     except Exception:  # noqa: BLE001 - as above
-        logger.warning("lengths not kept", extra={"list_id": list_id})
-    return longest
+        logger.warning("the longest values are not kept")

@@ -149,7 +149,9 @@ def _told(wanted: Wanted, many: int, figure: int) -> dict[str, str]:
         "count": f"{COUNT_TO:,}+" if many > COUNT_TO else f"{many:,}",
         "noun": ("text" if is_text else "message") + ("" if many == 1 else "s"),
     }
-    if many <= COUNT_TO and many != figure:
+    if many > COUNT_TO:
+        told["says"] = f"The report says {figure:,}."
+    elif many != figure:
         told["says"] = f"The report says {figure:,}: it was counted before, and they have changed."
     return told
 

@@ -164,6 +164,7 @@ def test_the_page_posts_a_lead_for_who_tries_it(page, site):
     page.locator("#auth-bearer-value, .auth-container input").first.fill(whole)
     page.locator(".auth-btn-wrapper").get_by_role("button", name="Apply credentials").click()
     page.get_by_role("button", name="Close").first.click()
+    page.locator(".opblock-summary-control").click()
     page.get_by_role("button", name="Try it out").click()
     page.get_by_role("button", name="Execute").click()
     page.get_by_text('"status": "created"').first.wait_for()

@@ -223,3 +223,12 @@ def test_a_slot_reads_in_words(page, site, listed, marketer):
     page.goto(f"{site}/admin/campaigns/slot/{slot.pk}/change/")
     assert page.get_by_text("said STOP: 1,200").is_visible()
     shoot(page, "slot")
+
+
+def test_a_new_template_is_counted_once_its_brand_is_chosen(page, site, brand, marketer):
+    page.goto(f"{site}/admin/campaigns/template/add/")
+    page.get_by_label(LABEL).fill("Hi from {brand}")
+    page.get_by_text("Choose a brand; its name").wait_for()
+    page.locator("#id_brand").select_option(label="Acme Jobs")
+    page.get_by_text("Hi from Acme Jobs Reply STOP to opt out").wait_for()
+    shoot(page, "new-template")

@@ -360,6 +360,7 @@ class TestRows:
         monkeypatch.setattr(report_rows_page, "COUNT_TO", 10)
         html = get(make_user(), ROWS, **world.query, what="planned").text
         assert '<strong id="count">10+</strong>' in html
+        assert "The report says 36." in html
 
     @pytest.mark.parametrize(
         "query",
