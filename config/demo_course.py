@@ -86,7 +86,7 @@ class Leg:
 
 @dataclass(slots=True)
 class Course:
-    """From now until all slots that are open are closed, those that somebody opens meanwhile too."""
+    """From now until all open slots are closed, those that somebody opens meanwhile too."""
 
     legs: list[Leg]
     stalls: int = 0

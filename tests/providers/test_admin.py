@@ -83,19 +83,19 @@ class TestCredentials:
     def test_are_changed_one_by_one(self, staff):
         staff.post(ADD, a_form())
         account = ProviderAccount.objects.get()
-        change(staff, account, **{"twilio_auth_token": "other"})
+        change(staff, account, twilio_auth_token="other")
         account.refresh_from_db()
         assert account.access().secrets == {**SECRETS, "auth_token": "other"}
 
     def test_must_be_complete(self, staff):
-        page = staff.post(ADD, a_form(**{"twilio_auth_token": " "}))
+        page = staff.post(ADD, a_form(twilio_auth_token=" "))
         assert "This is needed for the account." in page.text
         assert not ProviderAccount.objects.exists()
 
     def test_must_all_be_typed_again_when_their_key_is_gone(self, staff):
         account = make_account()
         ProviderAccount.objects.update(sealed_credentials=b"not ours")
-        page = change(staff, account, **{"twilio_auth_token": "other"})
+        page = change(staff, account, twilio_auth_token="other")
         assert "This is needed for the account." in page.text
 
     def test_may_wait_while_something_else_is_changed(self, staff):
