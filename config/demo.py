@@ -256,9 +256,8 @@ class Demo:
     def _tend_visitors(self, partner: Partner, readers: Readers) -> None:
         """Raises WipeAsked."""
         readers.tend()
-        if sql.one(MOVING, FEW, FEW)[
-            0
-        ]:  # a trickle of late leads would keep the clock from going on
+        is_moving, *_ = sql.one(MOVING, FEW, FEW)
+        if is_moving:  # a trickle of late leads would keep the clock from going on
             partner.tend()
         while partner.told:
             self.told.say(partner.told.pop(0))
