@@ -26,7 +26,7 @@ from brands import (
 from brands.access import Ability
 from brands.braking import Braked
 from brands.models import Brand, ClockShift, Installation
-from brands.paging import Page
+from brands.paging import Page, pill
 
 Rows = QuerySet[Any]
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -108,11 +108,6 @@ def lines(value: object) -> SafeString | str:
     if isinstance(value, list | tuple):
         return format_html_join("", "<div>{}</div>", ((entry,) for entry in value)) or "-"
     return format_html("{}", value)
-
-
-def pill(words: str, tone: str = "") -> SafeString:
-    """A word in a colour of its own: good, warn, bad or info; none is grey."""
-    return format_html('<span class="so-pill {}">{}</span>', f"so-{tone}" if tone else "", words)
 
 
 def state_pill(row: Any, works: str) -> SafeString:

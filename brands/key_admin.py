@@ -24,9 +24,9 @@ from brands import clock, keys, pages
 from brands.access import Ability
 from brands.keys import Scope, State
 from brands.models import ApiKey, Brand
-from brands.paging import Page
+from brands.paging import Page, pill
 
-TONES = {State.WORKS: "so-good", State.EXPIRED: "so-warn", State.REVOKED: "so-bad"}
+TONES = {State.WORKS: "good", State.EXPIRED: "warn", State.REVOKED: "bad"}
 MOST = timedelta(days=3653)
 NEW = "whole"  # where a key that was just made is kept until its one page is answered
 
@@ -227,5 +227,4 @@ class ApiKeyAdmin(Page):
 
 
 def _pill(state: State) -> SafeString:
-    tone = TONES.get(state, "")
-    return format_html('<span class="so-pill {}">{}</span>', tone, state.label)
+    return pill(state.label, TONES.get(state, ""))

@@ -13,6 +13,8 @@ from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
 from django.db.models import Field, ForeignKey, QuerySet, TimeField, URLField
 from django.http import Http404, HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.paginator import InfinitePaginator
 
 from brands import access
@@ -26,6 +28,11 @@ else:
     from unfold.admin import ModelAdmin, TabularInline
 
     ModelAdminBase = object
+
+
+def pill(words: str, tone: str = "") -> SafeString:
+    """A word in a colour of its own: good, warn, bad or info; none is grey."""
+    return format_html('<span class="so-pill {}">{}</span>', f"so-{tone}" if tone else "", words)
 
 
 class OwnChoices(ModelAdminBase):

@@ -41,7 +41,7 @@ from campaigns.flow_form import LONGEST_TEXT
 from campaigns.models import Campaign, ListRoute, Slot, Template, TemplateVersion
 from campaigns.setting_up import copy, strangers, wrong_text
 from campaigns.versions import add_version
-from campaigns.words import SLOT_STATES, left_out, pill, state_of
+from campaigns.words import SLOT_STATES, left_out, state_of, state_pill
 
 NEWEST_VERSION = "The words in use"
 
@@ -114,7 +114,7 @@ class TemplateAdmin(NeverDeleted, Page):
 
     @admin.display(description="State", ordering="retired_at")
     def in_use(self, template: Template) -> str:
-        return pill("Retired") if template.retired_at else pill("In use", "so-good")
+        return state_pill("Retired") if template.retired_at else state_pill("In use", "good")
 
 
 class OneBrand(forms.ModelForm):  # type: ignore[type-arg] # generic for the checker only
@@ -141,7 +141,7 @@ class SlotInline(AddOnly, Inline):
 
     @admin.display(description="State")
     def state_read(self, slot: Slot) -> str:
-        return pill(*SLOT_STATES[Slot.State(slot.state)])
+        return state_pill(*SLOT_STATES[Slot.State(slot.state)])
 
 
 @admin.action(permissions=["change"], description="Resume sending")
@@ -234,9 +234,9 @@ class CampaignAdmin(NeverDeleted, Braked):
     @admin.display(description="State")
     def state_read(self, campaign: Any) -> str:
         if campaign.pk is None:
-            return pill("Draft")
+            return state_pill("Draft")
         state = state_of(campaign, has_open_slots=campaign.has_open)
-        return pill(state.word, state.tone, state.why)
+        return state_pill(state.word, state.tone, state.why)
 
     @admin.display(description="Next time")
     def next_slot(self, campaign: Any) -> str | None:
@@ -320,7 +320,7 @@ class SlotAdmin(NeverDeleted, Page):
 
     @admin.display(description="State", ordering="state")
     def state_read(self, slot: Slot) -> str:
-        return pill(*SLOT_STATES[Slot.State(slot.state)])
+        return state_pill(*SLOT_STATES[Slot.State(slot.state)])
 
     @admin.display(description="What it says")
     def words(self, slot: Slot) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from brands.paging import pill
 from campaigns.models import Campaign, Slot
 
 # People who are left out before a message is made for them.
@@ -19,15 +20,15 @@ LEFT_OUT = {
 }
 SLOT_STATES = {
     Slot.State.DRAFT: ("Draft: waits for Start", ""),
-    Slot.State.OPEN: ("Open: sends when its time comes", "so-info"),
-    Slot.State.CLOSED: ("Done: nothing more leaves", "so-good"),
+    Slot.State.OPEN: ("Open: sends when its time comes", "info"),
+    Slot.State.CLOSED: ("Done: nothing more leaves", "good"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     word: str
-    tone: str = ""  # a class of pages.css: so-good, so-warn, so-bad, so-info
+    tone: str = ""  # good, warn, bad or info; none is grey
     why: str = ""
 
 
@@ -36,16 +37,16 @@ def state_of(campaign: Campaign, *, has_open_slots: bool) -> State:
     if campaign.retired_at is not None:
         return State("Retired")
     if campaign.paused_at is not None:
-        return State("Paused", "so-warn", campaign.pause_reason or "by a person")
+        return State("Paused", "warn", campaign.pause_reason or "by a person")
     if campaign.started_at is None:
         return State("Draft")
     if has_open_slots:
-        return State("Started", "so-info")
-    return State("Done", "so-good")
+        return State("Started", "info")
+    return State("Done", "good")
 
 
-def pill(word: str, tone: str = "", why: str = "") -> SafeString:
-    shown = format_html('<span class="so-pill {}">{}</span>', tone, word)
+def state_pill(word: str, tone: str = "", why: str = "") -> SafeString:
+    shown = pill(word, tone)
     return format_html("{} <span>{}</span>", shown, why) if why else shown
 
 

@@ -14,8 +14,8 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from brands.access import Ability
-from brands.admin import AddOnly, BrandFilter, ReadOnly, Rows, pill
-from brands.paging import BigTable, Page
+from brands.admin import AddOnly, BrandFilter, ReadOnly, Rows
+from brands.paging import BigTable, Page, pill
 from compliance import consent, phones
 from compliance.models import (
     ClosedDay,

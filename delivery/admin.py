@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from brands import access
 from brands.access import Ability
 from brands.admin import BrandFilter, ReadOnly, lines
-from brands.paging import BigTable, Page
+from brands.paging import BigTable, Page, pill
 from compliance.admin import SEARCH_HELP
 from delivery import inbound_admin, message_page  # noqa: F401 - registers what came in
 from delivery.explain import because
@@ -27,7 +27,7 @@ from delivery.models import (
     Message,
     Outcome,
 )
-from delivery.rows import Readable, pill
+from delivery.rows import Readable
 from delivery.states import Reason, Status
 from delivery.wording import REPORTS, TONES
 

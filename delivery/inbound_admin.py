@@ -11,9 +11,9 @@ from django.utils.safestring import SafeString
 
 from brands.access import Ability
 from brands.admin import BrandFilter, ReadOnly, SetOrNot, lines
-from brands.paging import BigTable, Page
+from brands.paging import BigTable, Page, pill
 from delivery.models import Inbound, InboundReview, WebhookEvent, WebhookTally
-from delivery.rows import Readable, pill
+from delivery.rows import Readable
 from delivery.wording import LABELS
 
 

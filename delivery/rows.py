@@ -1,22 +1,16 @@
-"""What the pages of this app's rows share: who finds them by address, and their pills."""
+"""What the pages of this app's rows share: who finds them by address."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
 from brands import access
 from brands.access import Ability
 from brands.admin import Rows
 from compliance.admin import ByAddress, as_address
 from compliance.models import Person
-
-
-def pill(words: str, tone: str = "") -> SafeString:
-    return format_html('<span class="so-pill {}">{}</span>', f"so-{tone}" if tone else "", words)
 
 
 class Readable(ByAddress):

@@ -21,10 +21,9 @@ from brands.admin import (
     RetiredFilter,
     bring_back,
     lines,
-    pill,
     retire,
 )
-from brands.paging import BigTable, Page
+from brands.paging import BigTable, Page, pill
 from compliance.admin import ByAddress
 from compliance.models import Places
 from leads import models, sizes

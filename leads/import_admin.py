@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 
 from brands import access
 from brands.access import Ability
-from brands.admin import BrandFilter, ReadOnly, lines, pill
-from brands.paging import BigTable, Page
+from brands.admin import BrandFilter, ReadOnly, lines
+from brands.paging import BigTable, Page, pill
 from leads import models
 
 State = models.Import.State

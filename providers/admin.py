@@ -31,14 +31,13 @@ from brands.admin import (
     change_rows,
     lines,
     pause,
-    pill,
     retire,
     retire_and_pause,
     state_pill,
 )
 from brands.braking import Braked
 from brands.models import Installation
-from brands.paging import Inline, Page
+from brands.paging import Inline, Page, pill
 from providers.addresses import AddressRefused, allowed
 from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber, WeightChange
 from providers.registry import ADAPTERS
