@@ -54,6 +54,7 @@ IN_FLIGHT_EACH = stage.IN_FLIGHT * len(stage.ACCOUNTS)  # requests one worker ma
 
 SECOND_SLOT = BRANDS[-1:]  # of the check: enough to see that it skips who stopped
 
+WORTH_A_STOP = 100  # messages held for a time to come, where somebody watches the clock
 FEW = 100  # messages that are due
 MOVING = """
 SELECT count(*) = %s FROM (SELECT 1 FROM delivery_due
@@ -222,7 +223,8 @@ class Demo:
 
     def _run(self, children: Children, killer: Killer) -> None:
         """Until all open slots are closed. Half of the opt-outs come when planning has begun."""
-        course, progress = Course.of_open_slots(), summary.Progress()
+        worth_a_stop = WORTH_A_STOP if self.partner else 1
+        course, progress = Course.of_open_slots(worth_a_stop=worth_a_stop), summary.Progress()
         late_opt_outs = share_if_fresh(course)
 
         def tend() -> None:

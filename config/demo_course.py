@@ -40,6 +40,7 @@ HELD_UNTIL = """
 SELECT max(not_before) FROM delivery_due WHERE not_before > %s AND not_before <= (
     SELECT min(not_before) FROM delivery_due WHERE not_before > %s) + %s
 """
+HELD = "SELECT count(*) FROM delivery_due WHERE not_before > %s"
 NEXT_EXPIRY = "SELECT min(expires_at) FROM delivery_due WHERE expires_at > %s"
 
 
@@ -89,15 +90,17 @@ class Course:
     """From now until all open slots are closed, those that somebody opens meanwhile too."""
 
     legs: list[Leg]
+    worth_a_stop: int = 1  # rows held for a time to come, fewer are passed over
     stalls: int = 0
     shifts: int = 0
     _seen: Present | None = None
     _seen_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of_open_slots(cls) -> Course:
+    def of_open_slots(cls, *, worth_a_stop: int = 1) -> Course:
         slots = Slot.objects.filter(state=Slot.State.OPEN).order_by("id")
-        return cls([Leg.of(slot) for slot in slots.select_related("campaign__brand")])
+        legs = [Leg.of(slot) for slot in slots.select_related("campaign__brand")]
+        return cls(legs, worth_a_stop)
 
     @property
     def is_over(self) -> bool:
@@ -138,7 +141,9 @@ class Course:
         """When there will be something to do again: due, held until, expired, or a slot's end."""
         instants = [share.due_at for leg in self.legs for share in leg.shares]
         instants += [leg.ends_at for leg in self.legs]
-        instants += [sql.one(HELD_UNTIL, now, now, TOGETHER)[0], sql.one(NEXT_EXPIRY, now)[0]]
+        instants.append(sql.one(NEXT_EXPIRY, now)[0])
+        if sql.one(HELD, now)[0] >= self.worth_a_stop:
+            instants.append(sql.one(HELD_UNTIL, now, now, TOGETHER)[0])
         return min((instant for instant in instants if instant and instant > now), default=None)
 
     def _quiet_for(self, present: Present) -> float:

@@ -121,6 +121,13 @@ class TestCourse:
         assert Course.of_open_slots().step()
         assert is_now(NOON + timedelta(minutes=20))
 
+    def test_it_passes_over_rows_that_are_too_few_to_stop_for(self):
+        make_slot("America/New_York", CHICAGO)
+        planning.plan_open_slots()
+        Due.objects.update(not_before=NOON + timedelta(minutes=20))
+        assert Course.of_open_slots(worth_a_stop=100).step()
+        assert is_now(NOON + timedelta(hours=1))
+
     def test_rows_held_until_about_the_same_time_are_waited_for_together(self):
         make_slot("America/New_York", "America/Detroit")
         planning.plan_open_slots()
