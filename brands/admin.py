@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -96,9 +96,10 @@ class BrandFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
         chosen = self.value()
-        if chosen is None or not chosen.isdecimal():
+        if chosen is None:
             return queryset
-        return queryset.filter(**{self._path: int(chosen)})
+        offered = {key for key, _ in self.lookup_choices}
+        return queryset.filter(**{self._path: chosen}) if chosen in offered else queryset.none()
 
 
 def lines(value: object) -> SafeString | str:
@@ -120,8 +121,16 @@ def state_pill(row: Any, works: str) -> SafeString:
 
 
 def change_rows(page: Any, request: HttpRequest, rows: Rows, done: str, **changes: Any) -> None:
-    """Update the rows of an action by their named columns, and say how many there were."""
-    page.message_user(request, f"{rows.update(**changes)} {done}.")
+    """Update the rows of an action by their named columns, and say how many there were.
+
+    Only those of brands for which the user may change them: others were but to be looked at.
+    """
+    own = page.visible(request, rows, page.to_change)
+    left_out = rows.count() - own.count()
+    page.message_user(request, f"{own.update(**changes)} {done}.")
+    if left_out:
+        words = f"{left_out} left as they were: your role for their brand may only look."
+        page.message_user(request, words, messages.WARNING)
 
 
 @admin.action(permissions=["change"], description="Pause sending")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.forms import AuthenticationForm as DjangosForm
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from unfold.forms import AuthenticationForm
 
@@ -15,8 +16,8 @@ NO_ROLE = "This user has no role for any brand yet: ask whoever manages the user
 class LogInForm(AuthenticationForm):  # type: ignore[misc] # Unfold's classes carry no types
     """Django says the same of a wrong password and of a user without a role; they are not."""
 
-    def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
-        super(AuthenticationForm.__mro__[1], self).confirm_login_allowed(user)
-        if not getattr(user, "is_staff", False):
+    def confirm_login_allowed(self, user: User) -> None:
+        DjangosForm.confirm_login_allowed(self, user)
+        if not user.is_staff:
             is_partner = Membership.objects.filter(user_id=user.pk).exists()
             raise ValidationError(PARTNER if is_partner else NO_ROLE, code="no_role")

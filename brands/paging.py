@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Field, ForeignKey, QuerySet, TimeField, URLField
 from django.http import Http404, HttpRequest
 from django.utils.html import format_html
@@ -45,12 +46,18 @@ class OwnChoices(ModelAdminBase):
         page = admin.site._registry.get(db_field.related_model)
         if field is not None and isinstance(page, Page) and not request.user.is_superuser:
             offered = field.queryset if field.queryset is not None else page.model.objects.all()
-            field.queryset = page.visible(request, offered, self._ability_for(page))
+            field.queryset = page.visible(request, offered, self.ability_for(db_field.name, page))
         return field
 
-    def _ability_for(self, page: Page) -> Ability:
-        """A brand is chosen to act for it; what belongs to it need only be seen."""
-        return getattr(self, "to_change", page.to_look) if page.brand_path == "pk" else page.to_look
+    def ability_for(self, field: str, page: Page) -> Ability:
+        """What its user needs for a row of `page` to be chosen in this field.
+
+        The field by which the row belongs to a brand is chosen to act for that brand; what else a
+        row names need only be seen.
+        """
+        owner = (getattr(self, "brand_path", None) or "").partition("__")[0]
+        ability: Ability = getattr(self, "to_change", page.to_look)
+        return ability if field == owner or page.brand_path == "pk" else page.to_look
 
 
 class Page(OwnChoices, ModelAdmin):
@@ -91,6 +98,64 @@ class Page(OwnChoices, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._may(request, self.to_change, obj)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Exact look-ups on own columns and on what the page filters by; anything else is a 400.
+
+        Django allows look-ups through relations, and patterns, which tell what is not shown.
+        """
+        if "\0" in str(value):
+            return False
+        name = lookup
+        for suffix in ("__exact", "__in", "__isnull", "__id", "__pk"):
+            name = name.removesuffix(suffix)
+        named = (entry[0] if isinstance(entry, tuple) else entry for entry in self.list_filter)
+        filtered = {entry for entry in named if isinstance(entry, str)}
+        columns = {column.name for column in self.opts.concrete_fields}
+        return name in columns | filtered and super().lookup_allowed(lookup, value, request)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What a box offers while somebody types is what its form will take."""
+        return super().get_search_results(
+            request, self._offered(request, queryset), search_term.replace("\0", "")
+        )
+
+    def _offered(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        match = request.resolver_match
+        if match is None or match.url_name != "autocomplete":
+            return rows
+        names = (request.GET.get("app_label", ""), request.GET.get("model_name", ""))
+        asking = next(
+            (
+                page
+                for model, page in admin.site._registry.items()
+                if (model._meta.app_label, model._meta.model_name) == names
+            ),
+            None,
+        )
+        if not isinstance(asking, Page):
+            return rows
+        field = request.GET.get("field_name", "")
+        return self.visible(request, rows, asking.ability_for(field, self))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Write what was changed and no more: a stop or a pause made meanwhile stays."""
+        if not change:
+            super().save_model(request, obj, form, change)
+        elif names := self.changed_columns(form):
+            obj.save(update_fields=sorted(names))
+
+    def changed_columns(self, form: Any) -> set[str]:
+        """The columns that a form has changed; a page whose form fills in others adds them."""
+        columns = {column.name for column in self.opts.concrete_fields}
+        return columns.intersection(form.changed_data)
 
     def _get_obj_does_not_exist_redirect(
         self, request: HttpRequest, opts: Any, object_id: str
@@ -141,3 +206,13 @@ class BigTable(Page):
     show_facets = admin.ShowFacets.NEVER  # a facet is a count
     ordering = ("-pk",)
     sortable_by = ()  # sorting by another column would read the whole table
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Django leaves out the arrows only; an address that asks to sort is heard all the same."""
+        usual = super().get_changelist(request, **kwargs)
+
+        class Unsorted(usual):  # type: ignore[misc, valid-type]
+            def get_ordering_field(self, field_name: Any) -> None:
+                return None
+
+        return Unsorted

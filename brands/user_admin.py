@@ -51,6 +51,14 @@ class StaffForm(UserChangeForm):  # type: ignore[misc] # Unfold's classes carry 
         return cleaned
 
 
+class NewStaffForm(UserCreationForm):  # type: ignore[misc]
+    usable_password = None  # everybody logs in with a password here
+
+
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]
+    usable_password = None
+
+
 class MembershipInline(Inline):
     model = Membership
     fields = ("brand", "role")
@@ -73,8 +81,8 @@ class StaffAdmin(UserAdmin, Page):  # type: ignore[type-arg]
     """Who may log in is not ticked: it follows from the roles."""
 
     form = StaffForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
+    add_form = NewStaffForm
+    change_password_form = PasswordForm
     list_display = ("username", "full_name", "roles", "last_login", "is_active")
     list_filter = ("is_active", "is_superuser", "membership__role")
     search_fields = ("username", "first_name", "last_name", "email")

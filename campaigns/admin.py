@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +67,36 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # generic for the
         if wrong := wrong_text(text):
             raise forms.ValidationError(wrong)
         return text
+
+
+class Late(Exception):
+    """Somebody has started what a form would change."""
+
+
+class UntilStart(Page):
+    """A page of what a Start settles: one that comes while the page is saved goes first."""
+
+    def still_open(self, rows: Rows, names: Set[str]) -> Rows:
+        """Those of the rows that have not been started, if that settles any of these columns."""
+        raise NotImplementedError
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, *args, **kwargs)
+        except Late:  # outside its transaction, so that nothing of the form is saved
+            words = "It was started while you changed it, and nothing was saved. Look at it again."
+            messages.error(request, words)
+            return redirect(request.path)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        names = self.changed_columns(form)
+        if change and names:
+            rows = self.model._default_manager.select_for_update(no_key=True).filter(pk=obj.pk)
+            if self.still_open(rows, names).first() is None:
+                raise Late
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(Template)
@@ -151,8 +181,9 @@ def resume(page: Any, request: HttpRequest, rows: Rows) -> None:
 
 
 @admin.register(Campaign)
-class CampaignAdmin(NeverDeleted, Braked):
+class CampaignAdmin(NeverDeleted, UntilStart, Braked):
     brand_path = "brand"
+    settled = ("brand", "lead_list", "destination")
     form = OneBrand
     change_form_outer_before_template = "campaigns/_campaign_top.html"
     show_add_link = False  # the flow is the way to a new one
@@ -199,7 +230,10 @@ class CampaignAdmin(NeverDeleted, Braked):
     ) -> tuple[str, ...]:
         shown = ("state_read", "started_read")
         started = obj is not None and obj.started_at is not None
-        return (*shown, "brand", "lead_list", "destination") if started else shown
+        return (*shown, *self.settled) if started else shown
+
+    def still_open(self, rows: Rows, names: Set[str]) -> Rows:
+        return rows.filter(started_at=None) if names & {*self.settled} else rows
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.copy_view)
@@ -264,7 +298,7 @@ class ListRouteAdmin(Page):
 
 
 @admin.register(Slot)
-class SlotAdmin(NeverDeleted, Page):
+class SlotAdmin(NeverDeleted, UntilStart):
     brand_path = "campaign__brand"
     list_display = ("campaign", "day", "at", "lasts", "state_read")
     list_filter = ("state", BrandFilter)
@@ -299,6 +333,9 @@ class SlotAdmin(NeverDeleted, Page):
         if obj.state == Slot.State.DRAFT:
             return ("campaign", *settled)
         return ("campaign", *self.when, *settled)
+
+    def still_open(self, rows: Rows, names: Set[str]) -> Rows:
+        return rows.filter(state=Slot.State.DRAFT)
 
     def get_fieldsets(self, request: HttpRequest, obj: Slot | None = None) -> Any:
         """What Start will settle is not there before."""

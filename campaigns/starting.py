@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from brands import clock
 from brands.models import Brand
@@ -18,10 +19,14 @@ from campaigns import sizing
 from campaigns.models import Campaign, ListRoute, Slot, TemplateVersion
 from campaigns.rendering import BadTemplate, check_template
 from campaigns.schedule import Moments, moments
+from campaigns.setting_up import strangers
 from compliance.hours import SendingHours
 from compliance.models import Places
 from leads.models import ListEntry
 from providers.models import Route
+
+CHANGED = "The campaign was changed meanwhile: look again."
+Terms = dict[str, Any]  # as JSON keeps it, so that a page can sign it
 
 
 class CannotStart(Exception):
@@ -32,39 +37,76 @@ class CannotStart(Exception):
         return str(self).partition(":")[0]
 
 
-def start(campaign: Campaign) -> int:
-    """Open the campaign's draft slots; returns how many. Raises CannotStart."""
-    refuse_retired(campaign)
-    version, route = version_of(campaign), route_of(campaign)
-    refuse_past_slots(campaign)
-    size = largest_segments(version.text, campaign)
+def start(campaign: Campaign, seen: Terms | None = None) -> int:
+    """Open the campaign's draft slots; returns how many.
+
+    The campaign is read anew, and what is opened is what was checked. Raises CannotStart: where it
+    is not on the terms that somebody has `seen`, too, or where they change while it starts.
+    """
+    fresh = _with_parts().get(pk=campaign.pk)
+    found = terms(fresh)
+    if seen is not None and seen != found:
+        raise CannotStart(CHANGED)
+    for refuse in CHECKS:
+        refuse(fresh)
+    # Going through a long list takes its time, and nobody must wait for a lock meanwhile.
+    size = largest_segments(version_of(fresh).text, fresh)
     with transaction.atomic():
-        slots = campaign.slots.filter(state=Slot.State.DRAFT).update(
-            state=Slot.State.OPEN,
-            template_version=version,
-            route=route,
-            list_rules=campaign.lead_list.rules,
-            largest_segments=size,
-        )
-        if not slots:
-            raise CannotStart("Slots: the campaign has no draft slot to start; add one.")
-        Campaign.objects.filter(pk=campaign.pk, started_at__isnull=True).update(
-            started_at=clock.now()
-        )
+        _lock(campaign.pk, found)
+        return _open(campaign.pk, found, size)
+
+
+def _with_parts() -> QuerySet[Campaign]:
+    return Campaign.objects.select_related("brand", "lead_list", "template", "route")
+
+
+def _lock(campaign_id: int, found: Terms) -> None:
+    """Keep the campaign and its slots as they are. Raises CannotStart if they were changed."""
+    Campaign.objects.select_for_update(no_key=True).get(pk=campaign_id)
+    locked = _with_parts().get(pk=campaign_id)  # a join in the locking query would miss a new list
+    drafts = locked.slots.filter(state=Slot.State.DRAFT).order_by("pk")
+    list(drafts.select_for_update(no_key=True))
+    refuse_retired(locked)
+    if terms(locked) != found:
+        raise CannotStart(CHANGED)
+
+
+def _open(campaign_id: int, found: Terms, size: int) -> int:
+    slots = Slot.objects.filter(pk__in=[pk for pk, *_ in found["slots"]]).update(
+        state=Slot.State.OPEN,
+        template_version_id=found["text"],
+        route_id=found["route"],
+        list_rules=found["rules"],
+        largest_segments=size,
+    )
+    Campaign.objects.filter(pk=campaign_id, started_at__isnull=True).update(started_at=clock.now())
     return slots
+
+
+def terms(campaign: Campaign) -> Terms:
+    """What a start now would settle, and what its figures hang on. Raises CannotStart."""
+    drafts = campaign.slots.filter(state=Slot.State.DRAFT).order_by("local_date", "ordinal")
+    return {
+        "campaign": campaign.pk,
+        "list": campaign.lead_list_id,
+        "rules": campaign.lead_list.rules,
+        "text": version_of(campaign).pk,
+        "opt_out_line": campaign.brand.opt_out_line,
+        "destination": campaign.destination,
+        "route": route_of(campaign).pk,
+        "daily_cap": campaign.daily_cap,
+        "repeats_words": campaign.repeats_words,
+        "slots": [
+            [slot.pk, f"{slot.local_date} {slot.local_time}", slot.length_minutes]
+            for slot in drafts
+        ],
+    }
 
 
 def blockers(campaign: Campaign) -> list[CannotStart]:
     """All that keeps the campaign from starting now, not only the first."""
-    checks: tuple[Callable[[Campaign], object], ...] = (
-        refuse_retired,
-        version_of,
-        route_of,
-        refuse_without_slots,
-        refuse_past_slots,
-    )
     found = []
-    for check in checks:
+    for check in CHECKS:
         try:
             check(campaign)
         except CannotStart as error:
@@ -73,14 +115,23 @@ def blockers(campaign: Campaign) -> list[CannotStart]:
 
 
 def refuse_retired(campaign: Campaign) -> None:
-    """Raises CannotStart for a campaign that was put away, or whose brand or list was."""
+    """Raises CannotStart for a campaign that was put away, or whose brand, list or text was."""
     for name, part in (
         ("Campaign", campaign),
         ("Brand", campaign.brand),
         ("List", campaign.lead_list),
+        ("Template", campaign.template),
     ):
         if part.retired_at is not None:
             raise CannotStart(f"{name}: {part} is retired; bring it back first.")
+
+
+def refuse_strangers(campaign: Campaign) -> None:
+    """Raises CannotStart for a list, a template or a route of another brand."""
+    route = _route_wanted(campaign)
+    parts = {"List": campaign.lead_list, "Template": campaign.template, "Route": route}
+    for name, words in strangers(campaign.brand_id, **parts).items():
+        raise CannotStart(f"{name}: {words}")
 
 
 def refuse_without_slots(campaign: Campaign) -> None:
@@ -141,8 +192,7 @@ def version_of(campaign: Campaign) -> TemplateVersion:
 
 def route_of(campaign: Campaign) -> Route:
     """The list's route, else the campaign's, else the brand's default. Raises CannotStart."""
-    of_list = ListRoute.objects.filter(lead_list=campaign.lead_list_id).select_related("route")
-    route = next((item.route for item in of_list), campaign.route)
+    route = _route_wanted(campaign)
     if route is None:
         route = Route.objects.filter(
             brand=campaign.brand_id, is_default=True, channel="sms", retired_at__isnull=True
@@ -159,7 +209,24 @@ def route_of(campaign: Campaign) -> Route:
     return route
 
 
+def _route_wanted(campaign: Campaign) -> Route | None:
+    """The one that was chosen for the list or the campaign."""
+    of_list = ListRoute.objects.filter(lead_list=campaign.lead_list_id).select_related("route")
+    return next((item.route for item in of_list), campaign.route)
+
+
 def largest_segments(text: str, campaign: Campaign) -> int:
     """Segments of the text with the longest value of each name among the list's leads."""
     longest = sizing.longest_values(campaign.lead_list_id, text)
     return sizing.largest(text, campaign.brand, longest)
+
+
+# In the order in which a page names what stands in the way.
+CHECKS: tuple[Callable[[Campaign], object], ...] = (
+    refuse_retired,
+    refuse_strangers,
+    version_of,
+    route_of,
+    refuse_without_slots,
+    refuse_past_slots,
+)

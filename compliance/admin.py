@@ -148,7 +148,7 @@ class OptOutEventAdmin(ByAddress, AddOnly, BigTable):
         messages.success(request, f"{obj.person} gets nothing from any brand from now on.")
         return redirect("admin:compliance_optoutevent_changelist")
 
-    @admin.display(description="How", ordering="source")
+    @admin.display(description="How")
     def how(self, event: OptOutEvent) -> str:
         return event.get_source_display()
 
@@ -172,7 +172,7 @@ def with_linked(person: Person) -> list[int]:
 
 
 @admin.register(ConsentEvent)
-class ConsentEventAdmin(ByAddress, AddOnly, BigTable):
+class ConsentEventAdmin(ByAddress, ReadOnly, BigTable):
     brand_path = "brand"
     to_look = Ability.PEOPLE
     list_display = ("person", "brand", "how", "agreed_at", "partner_ref")

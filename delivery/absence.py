@@ -15,7 +15,7 @@ from campaigns.models import Slot
 from campaigns.schedule import planning_opens_at
 from compliance.models import Person
 from delivery import planning
-from delivery.explain import Clock
+from delivery.explain import Clock, small
 from delivery.models import Message, Planned
 from delivery.states import Reason
 from delivery.wording import DO
@@ -132,8 +132,8 @@ def _left_out(slot: Slot, kept_out: Sequence[Suppression], since: datetime) -> A
     for one in kept_out:
         is_sure = len(counted) == 1 or one.since is None or one.since <= since
         if one.reason in counted and is_sure:
-            return Absence(slot, f"Left out: {_small(one.reason)}.", DO[one.reason])
-    which = " or ".join(_small(reason) for reason in counted)
+            return Absence(slot, f"Left out: {small(one.reason.label)}.", DO[one.reason])
+    which = " or ".join(small(reason.label) for reason in counted)
     return Absence(
         slot,
         f"Left out when the list was gone through, for a reason of that moment: {which}."
@@ -156,10 +156,6 @@ def _to_come(
         words = "Not planned yet: planning comes by within a minute or two."
     if kept_out:
         first = kept_out[0].reason
-        words = f"{words} As things stand they will be left out: {_small(first)}."
+        words = f"{words} As things stand they will be left out: {small(first.label)}."
         return Absence(slot, words, DO[first], is_to_come=True)
     return Absence(slot, words, is_to_come=True)
-
-
-def _small(reason: Reason) -> str:
-    return reason.label[:1].lower() + reason.label[1:]

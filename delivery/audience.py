@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import Any
-
-from django.db import connection
+from typing import Any, NamedTuple
 
 from campaigns.models import Campaign
 from campaigns.rendering import PLACEHOLDER
@@ -27,12 +25,31 @@ BLANKS = "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001)
 
 # Sends stand in a person's row in order of time: three of them tell whether a limit may be near.
 PEOPLE = """
-WITH waiting AS MATERIALIZED (
-    SELECT person_id AS id FROM delivery_inbound
+WITH wrote AS MATERIALIZED (
+    SELECT DISTINCT person_id AS id FROM delivery_inbound
     WHERE applied_at IS NULL AND person_id IS NOT NULL
-    UNION
-    SELECT x.email_person_id FROM delivery_inbound i JOIN leads_lead x ON x.person_id = i.person_id
-    WHERE i.applied_at IS NULL AND x.email_person_id IS NOT NULL
+), beside AS MATERIALIZED (
+    SELECT DISTINCT x.email_person_id AS id FROM wrote JOIN leads_lead x ON x.person_id = wrote.id
+    WHERE x.email_person_id IS NOT NULL
+), coming AS MATERIALIZED (
+    SELECT q.person_id, jsonb_agg(jsonb_build_array(q.at, q.slot_id, q.day)
+                                  ORDER BY q.at, q.slot_id, q.day) AS messages
+    FROM (
+        SELECT m.person_id, coalesce(m.slot_id, 0) AS slot_id,
+            CASE WHEN d.not_before <= %(now)s THEN %(now_epoch)s
+                 ELSE ceil(extract(epoch FROM d.not_before) / 60) * 60 END AS at,
+            CASE WHEN t.text = %(text)s AND d.brand_id = %(brand)s THEN s.local_date::text
+                 ELSE '' END AS day
+        FROM delivery_due d
+        JOIN delivery_message m ON m.id = d.message_id
+        JOIN brands_brand b ON b.id = d.brand_id
+        LEFT JOIN campaigns_campaign c ON c.id = d.queue
+        LEFT JOIN campaigns_slot s ON s.id = m.slot_id
+        LEFT JOIN campaigns_templateversion t ON t.id = s.template_version_id
+        WHERE d.queue <> 0 AND d.expires_at > %(now)s
+          AND (c.paused_at IS NULL OR c.id = %(campaign)s)
+          AND (b.paused_at IS NULL OR b.id = %(brand)s)
+    ) q GROUP BY q.person_id
 ), ended AS MATERIALIZED (
     SELECT places_id, array_agg(at ORDER BY at) AS ends
     FROM unnest(%(ended_places)s::bigint[], %(ended_at)s::timestamptz[]) AS v (places_id, at)
@@ -51,16 +68,17 @@ WITH waiting AS MATERIALIZED (
              WHEN l.status <> 'active' THEN 'lead_inactive' ELSE '' END AS suppressed,
         CASE WHEN greatest(p.opt_out_event_id, m.opt_out_event_id)
                   > coalesce(r.after_event_id, -1) THEN 'opted_out'
-             WHEN p.id IN (SELECT id FROM waiting) OR m.id IN (SELECT id FROM waiting)
-                  THEN 'inbound_waiting'
+             WHEN p.id IN (SELECT id FROM wrote) OR m.id IN (SELECT id FROM wrote)
+                  OR p.id IN (SELECT id FROM beside) THEN 'inbound_waiting'
              WHEN p.held_at IS NOT NULL OR m.held_at IS NOT NULL THEN 'person_held'
              WHEN l.consent_id IS NULL THEN 'no_consent'
              WHEN coalesce(p.phone, '') = '' THEN 'no_address'
              WHEN l.places_id IS NULL THEN 'no_place' ELSE '' END AS kept_out,
-        w.words,
+        w.words, c.messages AS coming,
         CASE WHEN (p.recent -> -1 ->> 0)::float8 > %(gap)s
-                  OR (p.recent -> -%(of_a_day)s ->> 0)::float8 > %(day)s
-                  OR (p.recent -> -%(of_a_week)s ->> 0)::float8 > %(week)s THEN (
+                  OR (p.recent -> -greatest(%(of_a_day)s - c.many, 1) ->> 0)::float8 > %(day)s
+                  OR (p.recent -> -greatest(%(of_a_week)s - c.many, 1) ->> 0)::float8 > %(week)s
+             THEN (
             SELECT array_agg(ceil((x ->> 0)::float8 / 60) * 60)
             FROM jsonb_array_elements(p.recent) x
             WHERE (x ->> 0)::float8 > %(week)s) END AS times,
@@ -74,6 +92,9 @@ WITH waiting AS MATERIALIZED (
     LEFT JOIN compliance_rejoin r ON r.person_id = l.person_id AND r.brand_id = %(brand)s
     LEFT JOIN delivery_sticky s ON s.person_id = l.person_id AND s.brand_id = %(brand)s
     LEFT JOIN ended ON ended.places_id = coalesce(e.places_id, 0)
+    LEFT JOIN coming ON coming.person_id = l.person_id
+    CROSS JOIN LATERAL (SELECT coming.messages,
+                               coalesce(jsonb_array_length(coming.messages), 0) AS many) c
     CROSS JOIN LATERAL (SELECT btrim({words}, %(blanks)s) AS words OFFSET 0) w
     WHERE e.lead_list_id = %(list)s
 )
@@ -83,13 +104,22 @@ SELECT places_id, lane_id, late, suppressed, kept_out,
                  + CASE WHEN strpos(words, %(line)s) > 0 THEN 0 ELSE %(line_length)s END
                  > (%(lengths)s::int[])[array_position(%(lanes)s::bigint[], lane_id)]
                  THEN 'too_long' ELSE '' END AS unsayable,
-       times, said, CASE WHEN said IS NOT NULL THEN words END AS words, count(*)
-FROM people GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 LIMIT %(most)s
+       times, coming, said, CASE WHEN said IS NOT NULL THEN words END AS words, count(*)
+FROM people GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 LIMIT %(most)s
 """
 
 
 class TooMany(Exception):
     """The people of the list differ in more ways than can be gone through while one waits."""
+
+
+class Coming(NamedTuple):
+    """A message that is planned and not sent: when it may leave, in epoch seconds; of which slot,
+    or 0; and the slot's day if it says what the campaign would say."""
+
+    at: float
+    slot_id: int
+    day: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +129,7 @@ class Alike:
     `late` is how many of the slots that are over in their places ended before they came. `times`
     are sends to them, in epoch seconds rounded up to the minute, where a limit may ask for them;
     `said` are days and hashes of what they heard on the slots' days, and `words` what they would
-    hear now.
+    hear now. `coming` are messages that wait in the queue for them, in order of time.
     """
 
     places_id: int | None
@@ -109,6 +139,7 @@ class Alike:
     kept_out: str
     unsayable: str
     times: tuple[float, ...]
+    coming: tuple[Coming, ...]
     said: frozenset[str]
     words: str
     people: int
@@ -119,6 +150,7 @@ class Asked:
     """What the campaign would say and by which numbers; and when its slots come, as far as it
     matters. `first_at` is the first instant of sending, `slots` how many follow each other."""
 
+    now: datetime
     text: str
     lanes: Sequence[Lane]
     max_chars: Mapping[int, int]
@@ -133,7 +165,7 @@ def people_of(campaign: Campaign, asked: Asked) -> list[Alike]:
     """The people of the campaign's list by kinds, in one statement. Raises TooMany."""
     words, values = _words(asked.text, campaign.brand.name)
     arguments = {**_arguments(campaign, asked), **values}
-    found = _rows(PEOPLE.format(words=words), arguments)
+    found = sql.rows_named(PEOPLE.format(words=words), arguments)
     if len(found) == MOST:
         raise TooMany
     return [_alike(*row) for row in found]
@@ -147,6 +179,7 @@ def _alike(
     kept_out: str,
     unsayable: str,
     times: Sequence[float] | None,
+    coming: Any,
     said: Sequence[str] | None,
     words: str | None,
     people: int,
@@ -159,16 +192,11 @@ def _alike(
         kept_out=kept_out,
         unsayable=unsayable,
         times=tuple(times or ()),
+        coming=tuple(Coming(*one) for one in sql.from_json(coming) or ()),
         said=frozenset(said or ()),
         words=words or "",
         people=people,
     )
-
-
-def _rows(statement: str, arguments: Mapping[str, Any]) -> list[sql.Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, arguments)
-        return list(cursor.fetchall())
 
 
 def _arguments(campaign: Campaign, asked: Asked) -> dict[str, Any]:
@@ -180,6 +208,10 @@ def _arguments(campaign: Campaign, asked: Asked) -> dict[str, Any]:
     return {
         "list": campaign.lead_list_id,
         "brand": campaign.brand_id,
+        "campaign": campaign.pk,
+        "now": asked.now,
+        "now_epoch": asked.now.timestamp(),
+        "text": asked.text,
         "lanes": [lane.number_id for lane in asked.lanes],
         "bounds": bounds(asked.lanes) or [0.0],
         "lengths": [asked.max_chars[lane.number_id] for lane in asked.lanes],

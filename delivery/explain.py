@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from compliance.hours import load_zone
 from delivery.models import Attempt, Due, Inbound, Message, Outcome
 from delivery.states import Kind, Reason, Status
-from delivery.steps import STEPS, TEST_SENDING
+from delivery.steps import STEPS, refuse_expired, sending_of_test
 from delivery.wording import (
     CLASSES,
     CODES,
@@ -36,6 +36,7 @@ STOPPED = (Status.REFUSED, Status.EXPIRED, Status.DEAD, Status.CANCELLED)
 WENT_ROUND = frozenset(
     {Reason.THROTTLED, Reason.NOT_CONNECTED, Reason.ACCOUNT_FAULT, Reason.NOT_SENT}
 )
+TIME = refuse_expired.__name__
 AT_PLANNING = frozenset({Reason.NO_PLACE, Reason.NO_COMMON_WINDOW, Reason.NO_ROUTE})
 
 
@@ -70,6 +71,11 @@ class Clock:
 def city(zone: str) -> str:
     """As in "New York", of America/New_York."""
     return zone.rpartition("/")[2].replace("_", " ")
+
+
+def small(label: str) -> str:
+    """A label inside a sentence."""
+    return label[:1].lower() + label[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +221,7 @@ def _standing(told: Told) -> Iterator[Line]:
     if status == Status.PLANNED:
         yield from _waiting(told)
     elif status in STOPPED:
-        words = status.label if not reason else f"{status.label}: {_small(reason.label)}"
+        words = status.label if not reason else f"{status.label}: {small(reason.label)}"
         yield Line(None, words, "not", DO[reason] if reason else "")
     elif status in (Status.NO_REPORT, Status.NOT_FOUND):
         yield Line(None, status.label, "waits", MEANS[status])
@@ -233,21 +239,16 @@ def _waiting(told: Told) -> Iterator[Line]:
     until = f"Its time ends {clock.said(due.expires_at)}."
     tries = f" Tried {due.tries} times so far." if due.tries > 1 else ""
     if due.not_before > told.now:
-        words = "Waits" if not reason else f"Waits: {_small(reason.label)}"
+        words = "Waits" if not reason else f"Waits: {small(reason.label)}"
         to_do = f" {DO[reason]}" if reason and reason not in told.in_the_way else ""
         yield Line(
             None, f"{words}, until {clock.said(due.not_before)}", "waits", f"{until}{tries}{to_do}"
         )
     else:
-        words = f" It waited before: {_small(reason.label)}." if reason else ""
+        words = f" It waited before: {small(reason.label)}." if reason else ""
         yield Line(None, "It is due, and waits for its turn", "waits", f"{until}{words}{tries}")
     for one in told.in_the_way:
-        yield Line(None, f"In its way right now: {_small(one.label)}", "not", DO[one])
-
-
-def _small(label: str) -> str:
-    """A label inside a sentence."""
-    return label[:1].lower() + label[1:]
+        yield Line(None, f"In its way right now: {small(one.label)}", "not", DO[one])
 
 
 def in_short(message: Message, due: Due | None, clock: Clock, *, now: datetime) -> str:
@@ -256,10 +257,10 @@ def in_short(message: Message, due: Due | None, clock: Clock, *, now: datetime) 
     if status == Status.PLANNED and due is not None:
         if due.not_before <= now:
             return "It is due, and waits for its turn."
-        why = f": {_small(Reason(due.reason).label)}" if due.reason else ""
+        why = f": {small(Reason(due.reason).label)}" if due.reason else ""
         return f"Waits{why}, until {clock.said(due.not_before)}."
     if reason and status in (*STOPPED, Status.REJECTED):
-        return f"{status.label}: {_small(reason.label)}."
+        return f"{status.label}: {small(reason.label)}."
     return MEANS[status]
 
 
@@ -272,13 +273,14 @@ class State(StrEnum):
     PASSED = "passed"
     STOPPED = "stopped here"
     WAITS = "waits here"
+    HELD = "held it"
     NOT_REACHED = "not reached"
     OPEN = "nobody can tell"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rule the message had to pass. `detail` says why it stopped there."""
+    """One rule the message had to pass. `detail` says why it stopped there, or was held."""
 
     words: str
     state: State
@@ -289,13 +291,16 @@ def passed(message: Message, due: Due | None, *, failed_step: str = "") -> list[
     """The steps of its kind of sending in their order, and how far the message came.
 
     `failed_step` is the name of the one in which an error of ours happened. OPEN are those that may
-    not have been looked at: time ran out, or planning refused the message already.
+    not have been looked at: time ran out, or planning refused the message already. HELD is what a
+    message waited for until its time ran out.
     """
     names = [step.__name__ for step in STEPS.get(kind_of_sending(message), ())]
     found = [STEP_WORDS.get(name, StepWords(name.replace("_", " "), frozenset())) for name in names]
     status = Status(message.status)
     waits = status == Status.PLANNED
     reason = Reason(due.reason if waits and due is not None else "" if waits else message.reason)
+    if status == Status.EXPIRED:
+        return _ran_out(names, found, reason)
     if waits and not reason:
         return [Step(one.asks, State.NOT_REACHED) for one in found]
     if (not waits and status not in STOPPED) or reason in WENT_ROUND:
@@ -303,7 +308,7 @@ def passed(message: Message, due: Due | None, *, failed_step: str = "") -> list[
     at = _stopped_at(names, found, reason, status, failed_step)
     if at is None:
         return [Step(one.asks, State.OPEN) for one in found]
-    before = State.OPEN if status == Status.EXPIRED or reason in AT_PLANNING else State.PASSED
+    before = State.OPEN if reason in AT_PLANNING else State.PASSED
     stop = State.WAITS if waits else State.STOPPED
     return [
         Step(one.asks, before if n < at else State.NOT_REACHED)
@@ -313,10 +318,26 @@ def passed(message: Message, due: Due | None, *, failed_step: str = "") -> list[
     ]
 
 
+def _ran_out(names: Sequence[str], found: Sequence[StepWords], reason: Reason) -> list[Step]:
+    """The steps of what expired. It may have come by often: none is known to be passed."""
+    held = f". What held it: {reason.label}" if reason else ""
+    steps = []
+    for name, one in zip(names, found, strict=True):
+        if name == TIME:
+            steps.append(Step(one.asks, State.STOPPED, f"Its time ran out{held}"))
+        elif reason in one.gives:
+            steps.append(Step(one.asks, State.HELD, reason.label))
+        else:
+            steps.append(Step(one.asks, State.OPEN))
+    return steps
+
+
 def kind_of_sending(message: Message) -> str:
     """What the walk chooses the steps by; `message` with its `single`, if it has one."""
     single = getattr(message, "single", None)
-    return TEST_SENDING if single and single.is_test else message.reply_kind or message.kind
+    if single and single.is_test:
+        return sending_of_test(to_a_lead=single.to_a_lead)
+    return message.reply_kind or message.kind
 
 
 def _stopped_at(

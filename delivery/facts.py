@@ -84,8 +84,8 @@ WHERE s.id = ANY(%s::bigint[])
 """
 
 SINGLES = """
-SELECT message_id, text, destination, values, is_test FROM delivery_singletext
-WHERE message_id = ANY(%s::bigint[])
+SELECT message_id, text, destination, values, is_test, to_a_lead, consent_id IS NOT NULL
+FROM delivery_singletext WHERE message_id = ANY(%s::bigint[])
 """
 
 LANES = """
@@ -190,8 +190,8 @@ def _singles(message_ids: Sequence[int]) -> dict[int, SingleFacts]:
     """What single messages say; most batches have none and ask nothing."""
     found = sql.rows(SINGLES, message_ids) if message_ids else []
     return {
-        message_id: SingleFacts(text, destination, sql.from_json(values), is_test)
-        for message_id, text, destination, values, is_test in found
+        message_id: SingleFacts(text, destination, sql.from_json(values), *rest)
+        for message_id, text, destination, values, *rest in found
     }
 
 
@@ -275,7 +275,8 @@ def _opening(hours: SendingHours, zones: tuple[str, ...], now: datetime) -> Open
 
 
 def _draft(row: tuple[Any, ...], claimed: Claimed, code: str, single: SingleFacts | None) -> Draft:
-    is_test = single is not None and single.is_test
+    test = single if single is not None and single.is_test else None
+    is_free = test is not None and not test.to_a_lead  # no hours bind it, nor does their close
     return Draft(
         message_id=row[0],
         kind=Kind(row[1]),
@@ -288,12 +289,13 @@ def _draft(row: tuple[Any, ...], claimed: Claimed, code: str, single: SingleFact
         expires_at=claimed.expires_at,
         tries=claimed.tries,
         to=row[6] or "",
-        places_id=None if is_test else row[12],  # no hours bind a test, nor does their close
+        places_id=None if is_free else row[12],
         opted_out=row[8],
         held=row[9],
-        has_consent=bool(row[13]),
+        has_consent=bool(row[13] if test is None else test.has_consent),
         lead_is_active=row[14],
         values=dict(zip(VALUES, row[15:20], strict=True)),
         code=row[5] or code,
-        is_test=is_test,
+        is_test=test is not None,
+        to_a_lead=test is not None and test.to_a_lead,
     )

@@ -5,6 +5,7 @@ Pure. The order of the questions is the order in which the planner and the steps
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from enum import Enum, auto
 
 from campaigns.models import Slot
 from delivery.allowances import PersonLimits
-from delivery.audience import Alike
+from delivery.audience import Alike, Coming
 from delivery.planning import Share
 from delivery.states import Reason
 from delivery.steps import LINK_MARK, hash_of_words
@@ -57,9 +58,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What decides beside the person."""
+    """What decides beside the person. `text` is what the draft slots say."""
 
     now: datetime
+    text: str
     limits: PersonLimits
     has_lanes: bool
     repeats_words: bool
@@ -68,24 +70,35 @@ class Rules:
 
 @dataclass(slots=True)
 class _Heard:
-    """What such a person has been sent by then: before, and by the turns gone through so far."""
+    """What such a person has been sent by then: before, and by the turns gone through so far.
 
+    `coming` waits in the queue and counts from its own time on.
+    """
+
+    coming: deque[Coming]
     sends: list[Send]
     said: set[str]
     texts: set[tuple[str, str]]
+
+    def add(self, at: float, day: str, text: str) -> None:
+        self.sends.append((at, THEIRS, "", ""))
+        self.texts.add((day, text))
 
 
 def fates(alike: Alike, turns: Sequence[Turn], rules: Rules) -> Iterator[tuple[Turn, Fate]]:
     """What these people come to in each turn of their places, which is given in order of time."""
     ended = sorted(turn.share.expires_at for turn in turns if turn.share.expires_at <= rules.now)
-    heard = _Heard([(at, THEIRS, "", "") for at in alike.times], set(alike.said), set())
+    planned = {one.slot_id for one in alike.coming}
+    sends = [(at, THEIRS, "", "") for at in alike.times]
+    heard = _Heard(deque(alike.coming), sends, set(alike.said), set())
     for turn in turns:
+        if turn.slot.pk in planned:
+            continue  # theirs of this slot waits among the others
         if alike.late and turn.share.expires_at <= ended[alike.late - 1]:
             continue  # they came when it was over: the planner does not look at them
         fate = _fate(alike, turn, rules, heard)
         if fate.at is not None:
-            heard.sends.append((fate.at.timestamp(), THEIRS, "", ""))
-            heard.texts.add((turn.day, turn.text))
+            heard.add(fate.at.timestamp(), turn.day, turn.text)
         yield turn, fate
 
 
@@ -101,10 +114,20 @@ def _fate(alike: Alike, turn: Turn, rules: Rules, heard: _Heard) -> Fate:
         return Fate(End.WAITS if reason in HOLDS else End.REFUSED, reason)
     if turn.opens_at is None or turn.opens_at >= turn.share.expires_at:
         return Fate(End.EXPIRES, Reason.QUIET_HOURS)
-    allowed = rules.limits.allowed_at(heard.sends, 0)
+    allowed = _allowed_at(turn.opens_at, rules, heard)
     if allowed >= turn.share.expires_at.timestamp():
         return Fate(End.EXPIRES, Reason.PERSON_LIMIT)
     return _said(alike, turn, rules, heard) or _leaves(turn.opens_at, allowed)
+
+
+def _allowed_at(opens_at: datetime, rules: Rules, heard: _Heard) -> float:
+    """When the limits let them have one, behind what is to leave before it (epoch seconds)."""
+    at = max(opens_at.timestamp(), rules.limits.allowed_at(heard.sends, 0))
+    while heard.coming and heard.coming[0].at <= at:
+        first = heard.coming.popleft()
+        heard.add(first.at, first.day, rules.text)
+        at = max(at, rules.limits.allowed_at(heard.sends, 0))
+    return at
 
 
 def _said(alike: Alike, turn: Turn, rules: Rules, heard: _Heard) -> Fate | None:

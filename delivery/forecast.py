@@ -20,6 +20,7 @@ from campaigns.schedule import planning_opens_at
 from campaigns.starting import largest_segments, route_of, version_of
 from compliance.hours import SendingHours
 from delivery import routing, sql
+from delivery.ahead import ahead
 from delivery.allowances import PersonLimits, cap_keys
 from delivery.audience import Alike, Asked, TooMany, people_of
 from delivery.capacity import Cap, Limits, Pipe, Run, Wave, simulate
@@ -41,17 +42,6 @@ NUMBERS = """
 SELECT n.id, a.id, n.segments_per_second, a.segments_per_second, a.price_micros, a.kind
 FROM providers_sendernumber n JOIN providers_provideraccount a ON a.id = n.account_id
 WHERE n.id = ANY(%s::bigint[])
-"""
-
-AHEAD = """
-SELECT d.lane_id, n.account_id, n.segments_per_second, a.segments_per_second, d.brand_id = %s,
-       date_trunc('minute', d.not_before), date_trunc('minute', d.expires_at), count(*),
-       avg(d.segments)::float8
-FROM delivery_due d
-JOIN providers_sendernumber n ON n.id = d.lane_id
-JOIN providers_provideraccount a ON a.id = n.account_id
-WHERE (d.lane_id = ANY(%s::bigint[]) OR d.brand_id = %s) AND d.expires_at > %s
-GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
 
@@ -168,11 +158,11 @@ def _forecast(campaign: Campaign, now: datetime) -> Forecast:
     size = largest_segments(version.text, campaign)
     coming = _coming(campaign)
     turns = _turns(coming, version.text, now)
-    rules = _rules(campaign, now, has_lanes=bool(lanes))
-    kinds = people_of(campaign, _asked(version.text, turns, rules, lanes, numbers))
+    rules = _rules(campaign, version.text, now, has_lanes=bool(lanes))
+    kinds = people_of(campaign, _asked(turns, rules, lanes, numbers))
     slots = {one.pk: SlotForecast(slot=one) for one in coming if one.state == Slot.State.DRAFT}
     waves = _sort_out(kinds, turns, rules, slots)
-    ahead, pipes = _ahead(campaign, lanes, now)
+    before, pipes = ahead(campaign, lanes, now)
     brand = campaign.brand
     limits = Limits(
         pipes={**pipes, **{number_id: number.pipe for number_id, number in numbers.items()}},
@@ -180,7 +170,7 @@ def _forecast(campaign: Campaign, now: datetime) -> Forecast:
         caps=_caps(campaign, now),
         zone=brand.zone,
     )
-    _let_leave(slots, waves, size, ahead, limits, now)
+    _let_leave(slots, waves, size, before, limits, now)
     prices = [number.price_micros for number in numbers.values()] or [0]
     return Forecast(
         slots=list(slots.values()),
@@ -188,7 +178,7 @@ def _forecast(campaign: Campaign, now: datetime) -> Forecast:
         prices=(min(prices), max(prices)),
         segments_per_second=_speed([number.pipe for number in numbers.values()], brand),
         caps=limits.caps,
-        ahead=sum(wave.messages for wave in ahead),
+        ahead=sum(wave.messages for wave in before),
     )
 
 
@@ -236,7 +226,7 @@ def _opens_at(slot: Slot, share: Share, now: datetime) -> datetime | None:
     return hours.next_opening(max(share.due_at, now), zones)
 
 
-def _rules(campaign: Campaign, now: datetime, *, has_lanes: bool) -> Rules:
+def _rules(campaign: Campaign, text: str, now: datetime, *, has_lanes: bool) -> Rules:
     installation = Installation.objects.get()
     limits = PersonLimits(
         installation.persons_per_day,
@@ -245,6 +235,7 @@ def _rules(campaign: Campaign, now: datetime, *, has_lanes: bool) -> Rules:
     )
     return Rules(
         now=now,
+        text=text,
         limits=limits,
         has_lanes=has_lanes,
         repeats_words=campaign.repeats_words,
@@ -253,7 +244,6 @@ def _rules(campaign: Campaign, now: datetime, *, has_lanes: bool) -> Rules:
 
 
 def _asked(
-    text: str,
     turns: Mapping[int | None, Sequence[Turn]],
     rules: Rules,
     lanes: Sequence[Lane],
@@ -262,7 +252,8 @@ def _asked(
     every = [turn for of_places in turns.values() for turn in of_places]
     begins = [max(turn.opens_at or turn.share.due_at, rules.now) for turn in every]
     return Asked(
-        text=text,
+        now=rules.now,
+        text=rules.text,
         lanes=lanes,
         max_chars={number_id: number.max_chars for number_id, number in numbers.items()},
         limits=rules.limits,
@@ -312,29 +303,6 @@ def _count(one: SlotForecast, end: End, reason: Reason, people: int) -> None:
     counts[reason] += people
 
 
-def _ahead(
-    campaign: Campaign, lanes: Sequence[Lane], now: datetime
-) -> tuple[list[Wave], dict[int, Pipe]]:
-    """What waits for the same numbers, or counts on the same brand, already."""
-    numbers, brand_id = [lane.number_id for lane in lanes], campaign.brand_id
-    waves, pipes = [], {}
-    for lane_id, *pipe, is_brands, ready_at, expires_at, messages, segments in sql.rows(
-        AHEAD, brand_id, numbers, brand_id, now
-    ):
-        pipes[lane_id] = Pipe(*pipe)
-        wave = Wave(
-            lane_id=lane_id,
-            ready_at=ready_at,
-            expires_at=expires_at + timedelta(minutes=1),
-            messages=messages,
-            segments=segments,
-            is_brands=is_brands,
-            is_campaigns=False,
-        )
-        waves.append(wave)
-    return waves, pipes
-
-
 def _caps(campaign: Campaign, now: datetime) -> list[Cap]:
     today, _ = local_day(campaign.brand.zone, now)
     of_brand, of_campaign = cap_keys(campaign.brand_id, campaign.pk, today)
@@ -350,7 +318,7 @@ def _let_leave(
     slots: Mapping[int, SlotForecast],
     waves: Waves,
     size: int,
-    ahead: Sequence[Wave],
+    before: Sequence[Wave],
     limits: Limits,
     now: datetime,
 ) -> None:
@@ -365,7 +333,7 @@ def _let_leave(
         )
         for (slot, lane_id, ready_at, expires_at), messages in waves.items()
     ]
-    runs = simulate([*ahead, *ours], limits, begin=now)[len(ahead) :]
+    runs = simulate([*before, *ours], limits, begin=now)[len(before) :]
     for (slot, *_), wave, run in zip(waves, ours, runs, strict=True):
         if one := slots.get(slot.pk):
             one.take(run, wave.messages)

@@ -131,12 +131,16 @@ def clicks_of(message: Message) -> Clicks:
 
 
 def replies_to(message: Message, attempts: Sequence[Attempt]) -> list[Inbound]:
-    """The first texts of the person to the number it left from, after it left."""
+    """The first texts of the person to the number it left from, after it left.
+
+    Brands share numbers, and a text is its brand's own; until it is read it is nobody's.
+    """
     left = [attempt for attempt in attempts if not attempt.is_not_sent]
     if not left:
         return []
     found = Inbound.objects.filter(
         person_id=message.person_id,
+        brand_id=message.brand_id,
         number_id=left[-1].number_id,
         received_at__gte=left[-1].intent_at,
     )

@@ -12,12 +12,12 @@ from django.db.models import Q
 from brands.clock import database_now
 from brands.models import Brand
 from campaigns.models import Campaign, Slot
-from compliance.models import Person, Places
+from compliance.models import ConsentEvent, Person, Places
 from delivery.states import MOVES, Kind, Reason, Status
 from delivery.tallies import What
 from leads.models import Lead
 from links.models import ShortLink
-from providers.models import ProviderAccount, SenderNumber
+from providers.models import ProviderAccount, Route, SenderNumber
 
 
 def parent(to: Any, **options: Any) -> models.ForeignKey[Any, Any]:
@@ -104,7 +104,9 @@ class Message(models.Model):
 class SingleText(models.Model):
     """What one single message says: a text with {names}, their values, and where its link leads.
 
-    A test is a single message that a member of staff sends to their own phone.
+    A test is a single message that a member of staff sends to their own phone. It rests on a
+    consent of its own, never the lead's. `to_a_lead`: whom it is for stood on a list, of whichever
+    brand, when it was asked for. `route`: of the campaign it tests; without one, the brand's.
     """
 
     message = models.OneToOneField(
@@ -114,6 +116,11 @@ class SingleText(models.Model):
     values = models.JSONField(default=dict)
     destination = models.TextField(blank=True)
     is_test = models.BooleanField(default=False)
+    to_a_lead = models.BooleanField(default=False, db_default=False)
+    consent = models.ForeignKey(
+        ConsentEvent, on_delete=models.PROTECT, null=True, db_index=False, related_name="+"
+    )
+    route = parent(Route, null=True)
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from brands import access, clock
 from brands.access import Ability, Visitor
@@ -24,7 +24,7 @@ from compliance.models import OptOutEvent, Person, Rejoin
 from delivery import absence
 from delivery.absence import Absence, Suppression, suppressions
 from delivery.allowances import PersonLimits
-from delivery.explain import Clock, in_short
+from delivery.explain import Clock, city, in_short, kind_of_sending, small
 from delivery.facts import KEEP_RECENT
 from delivery.models import Inbound, Message
 from delivery.states import Reason, Status
@@ -32,6 +32,7 @@ from delivery.wording import DO, LABELS, SENDINGS, TONES
 from leads.models import Lead, ListEntry
 
 MOST_MESSAGES, MOST_TEXTS, MOST_BRANDS = 20, 10, 20
+BESIDE = "Somebody with the same e-mail address"
 NOBODY = "Nobody with this number or address is known to your brands."
 
 
@@ -166,9 +167,7 @@ def _where(lead: Lead) -> str:
         return "Nothing tells where they are"
     if lead.places.is_assumed:
         return "Anywhere in the United States: nothing tells where they are"
-    return ", ".join(
-        sorted({zone.rpartition("/")[2].replace("_", " ") for zone in lead.places.zones})
-    )
+    return ", ".join(sorted({city(zone) for zone in lead.places.zones}))
 
 
 def _strangers(known: Known, user: Visitor) -> list[Brand]:
@@ -212,7 +211,14 @@ def _opt_outs(known: Known, user: Visitor, at: Clock) -> list[Keep]:
     if not ids:
         return []
     events = OptOutEvent.objects.filter(pk__in=ids).select_related("brand").order_by("-pk")
-    return [_opt_out(event, known, user, at) for event in events]
+    return [
+        Keep(
+            f"{_who_opted_out(event, known)} {at.said(event.at)}, {bound}",
+            f"{_how(event, known, user)} {DO[Reason.OPTED_OUT]}",
+        )
+        for event in events
+        if (bound := _bound(event, known))
+    ]
 
 
 def _linked(known: Known) -> list[Person]:
@@ -221,23 +227,30 @@ def _linked(known: Known) -> list[Person]:
     return [one for one in beside.values() if one is not None and one.pk != known.person.pk]
 
 
-def _opt_out(event: OptOutEvent, known: Known, user: Visitor, at: Clock) -> Keep:
-    is_theirs = event.person_id == known.person.pk
-    who = "Opted out" if is_theirs else "Somebody with the same e-mail address opted out"
-    back = [
+def _who_opted_out(event: OptOutEvent, known: Known) -> str:
+    return "Opted out" if event.person_id == known.person.pk else f"{BESIDE} opted out"
+
+
+def _bound(event: OptOutEvent, known: Known) -> str:
+    """The brands that an opt-out binds; empty where they joined all of those again."""
+    back = {
         lead.brand.name
         for lead in known.leads
         if (row := known.rejoins.get(lead.brand_id)) and row.after_event_id >= event.pk
-    ]
-    bound = (
-        f"for all brands but {', '.join(back)}, which they joined again"
-        if back
-        else ("for all brands")
-    )
-    return Keep(
-        f"{who} {at.said(event.at)}, {bound}",
-        f"{_how(event, known, user)} {DO[Reason.OPTED_OUT]}",
-    )
+    }
+    if event.person_id != known.person.pk:
+        return _only_for([one for one in _naming(known, event.person_id) if one not in back])
+    but = f" but {', '.join(sorted(back))}, which they joined again" if back else ""
+    return f"for all brands{but}"
+
+
+def _naming(known: Known, person_id: int) -> list[str]:
+    """The brands whose lead has the e-mail address of this other person: it binds no others."""
+    return [lead.brand.name for lead in known.leads if lead.email_person_id == person_id]
+
+
+def _only_for(brands: Sequence[str]) -> str:
+    return f"only for {', '.join(brands)}, where the lead has that address" if brands else ""
 
 
 def _how(event: OptOutEvent, known: Known, user: Visitor) -> str:
@@ -265,14 +278,32 @@ def _holds(known: Known, at: Clock) -> list[Keep]:
     found = []
     for one in (known.person, *_linked(known)):
         if one.held_at:
-            why = f": {one.held_reason[:1].lower()}{one.held_reason[1:]}" if one.held_reason else ""
-            who = "" if one.pk == known.person.pk else " (with the same e-mail address)"
-            words = f"On hold{who} since {at.said(one.held_at)}{why}"
+            why = f": {small(one.held_reason)}" if one.held_reason else ""
+            of_whom = "On hold"
+            if one.pk != known.person.pk:
+                of_whom = f"{BESIDE} is on hold, {_only_for(_naming(known, one.pk))},"
+            words = f"{of_whom} since {at.said(one.held_at)}{why}"
             found.append(Keep(words, DO[Reason.PERSON_HELD], passes=True))
-    if any(text.applied_at is None for text in known.texts):
-        words = Reason.INBOUND_WAITING.label
-        found.append(Keep(words, DO[Reason.INBOUND_WAITING], passes=True))
-    return found
+    return [*found, *_being_read(known)]
+
+
+def _being_read(known: Known) -> list[Keep]:
+    """Texts that are not read yet hold messages of all brands. Whose words they are is not known
+    before, so none is shown.
+    """
+    beside = {one.pk for one in _linked(known)}
+    texted = Q(person_id__in={known.person.pk, *beside})
+    named_by = Lead.objects.filter(email_person=known.person).values("person")
+    rows = Inbound.objects.filter(texted | Q(person_id__in=named_by), applied_at=None)
+    ids = set(rows.values_list("person_id", flat=True))
+    found = []
+    if ids - beside:
+        whose = "theirs" if known.person.pk in ids else small(BESIDE)
+        found.append(f"A text of {whose} is being read; nothing is sent until then")
+    for person_id in sorted(ids & beside):
+        bound = _only_for(_naming(known, person_id))
+        found.append(f"A text of {small(BESIDE)} is being read; nothing is sent till then, {bound}")
+    return [Keep(words, DO[Reason.INBOUND_WAITING], passes=True) for words in found]
 
 
 def _limit(person: Person, at: Clock, now: datetime) -> list[Keep]:
@@ -303,7 +334,7 @@ def _told_shortly(message: Message, now: datetime) -> dict[str, Any]:
     status = Status(message.status)
     return {
         "message": message,
-        "what": message.campaign or SENDINGS.get(message.reply_kind or message.kind, ""),
+        "what": message.campaign or SENDINGS.get(kind_of_sending(message), "A message"),
         "label": status.label,
         "tone": "warn" if due is not None and due.reason else TONES[status],
         "words": in_short(message, due, at, now=now),

@@ -25,8 +25,9 @@ NOT_COUNTED = frozenset(
 )
 
 ROWS = """
-SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.expires_at, coalesce(c.priority, 100),
-       coalesce(s.route_id, r.id), a.account_id, a.number_id, a.segments, a.brand_day,
+SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.expires_at,
+       CASE WHEN x.is_test THEN 0 ELSE coalesce(c.priority, 100) END,
+       coalesce(s.route_id, x.route_id, r.id), a.account_id, a.number_id, a.segments, a.brand_day,
        (SELECT count(*) FROM delivery_attempt t WHERE t.message_id = m.id AND t.is_not_sent
         AND t.error_class <> 'throttled' AND t.code <> ALL(%s::text[])),
        (SELECT min(t.id) FROM delivery_attempt t WHERE t.message_id = m.id AND t.is_not_sent
@@ -35,6 +36,7 @@ FROM delivery_message m
 JOIN delivery_attempt a ON a.message_id = m.id AND a.id = ANY(%s::bigint[])
 LEFT JOIN campaigns_campaign c ON c.id = m.campaign_id
 LEFT JOIN campaigns_slot s ON s.id = m.slot_id
+LEFT JOIN delivery_singletext x ON x.message_id = m.id
 LEFT JOIN providers_route r ON r.brand_id = m.brand_id AND r.is_default AND r.channel = 'sms'
                            AND r.retired_at IS NULL
 WHERE m.id = ANY(%s::bigint[]) ORDER BY m.id

@@ -60,23 +60,27 @@ SELECT DISTINCT p.queue, p.lane_id, s.route_id
 FROM pairs p JOIN resting r ON r.id = p.lane_id
 JOIN campaigns_slot s ON s.campaign_id = p.queue AND s.state <> 'draft'
 UNION
-SELECT p.queue, p.lane_id, o.id
+SELECT p.queue, p.lane_id, coalesce(b.route_id, o.id)
 FROM pairs p JOIN resting r ON r.id = p.lane_id
-CROSS JOIN LATERAL (SELECT DISTINCT brand_id FROM delivery_due d
+CROSS JOIN LATERAL (SELECT DISTINCT d.brand_id, x.route_id FROM delivery_due d
+                    LEFT JOIN delivery_singletext x ON x.message_id = d.message_id
                     WHERE d.queue = p.queue AND d.lane_id = p.lane_id AND d.crashes = 0) b
-JOIN providers_route o ON o.brand_id = b.brand_id AND o.is_default AND o.channel = 'sms'
-                      AND o.retired_at IS NULL
-WHERE p.queue <= 0
+LEFT JOIN providers_route o ON o.brand_id = b.brand_id AND o.is_default AND o.channel = 'sms'
+                           AND o.retired_at IS NULL
+WHERE p.queue <= 0 AND coalesce(b.route_id, o.id) IS NOT NULL
 """
 
-# A campaign's rows go by the route of their slot, answers and single messages by their brand's.
+# A campaign's rows go by the route of their slot and tests by that of their campaign; answers and
+# other single messages by their brand's default.
 ROWS_TO_MOVE = """
 SELECT d.message_id FROM delivery_due d
 JOIN delivery_message m ON m.id = d.message_id
 JOIN providers_route r ON r.id = %s
 LEFT JOIN campaigns_slot s ON s.id = m.slot_id
+LEFT JOIN delivery_singletext x ON x.message_id = m.id
 WHERE d.queue = %s AND d.lane_id = %s AND d.crashes = 0 AND d.expires_at > %s
-  AND (s.route_id = r.id OR s.id IS NULL AND d.brand_id = r.brand_id)
+  AND (s.route_id = r.id OR x.route_id = r.id
+       OR s.id IS NULL AND x.route_id IS NULL AND r.is_default AND d.brand_id = r.brand_id)
 ORDER BY d.not_before, d.message_id LIMIT %s FOR UPDATE OF d SKIP LOCKED
 """
 

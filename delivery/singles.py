@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -28,10 +29,17 @@ from leads.intake import GaveUp, Intake, Result, Taken
 from leads.models import Lead
 from leads.rows import LeadRow
 from providers import segments
+from providers.models import Route
 
 LIVES = timedelta(minutes=10)
-TESTS_AN_HOUR = 20
+TESTS_AN_HOUR = 20  # of a member of staff
+TO_ONE_PHONE = 10  # an hour, of all staff together
+TRIES = 3
 SOURCE = "staff test"
+# Classes of advisory locks; the second key is the user's id and the person's.
+_ASKING, _ASKED = 0x5445_5355, 0x5445_5350
+
+LOCK = "SELECT pg_advisory_xact_lock(%s, (%s %% 2147483647)::int)"
 
 STICKY = """
 SELECT s.number_id FROM delivery_sticky s JOIN leads_lead l ON l.person_id = s.person_id
@@ -46,16 +54,24 @@ WITH planned AS (
     SELECT brand_id, id, person_id, 'single', 'planned', %(key)s, sendonce_now() + %(lives)s
     FROM leads_lead WHERE id = %(lead)s
     ON CONFLICT (brand_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-    RETURNING id, brand_id, expires_at
+    RETURNING id, brand_id, person_id, expires_at
 ), said AS (
-    INSERT INTO delivery_singletext (message_id, text, values, destination, is_test, asked_by_id)
-    SELECT id, %(text)s, %(values)s::jsonb, %(destination)s, true, %(asked_by)s FROM planned
+    INSERT INTO delivery_singletext (message_id, text, values, destination, is_test, to_a_lead,
+                                     consent_id, route_id, asked_by_id)
+    SELECT id, %(text)s, %(values)s::jsonb, %(destination)s, true,
+           EXISTS (SELECT 1 FROM leads_lead l JOIN leads_listentry e ON e.lead_id = l.id
+                   WHERE l.person_id = planned.person_id),
+           %(consent)s, %(route)s, %(asked_by)s
+    FROM planned
 )
 INSERT INTO delivery_due (message_id, brand_id, lane_id, queue, segments, priority, not_before,
                           expires_at, tries, strikes, crashes, reason)
 SELECT id, brand_id, %(lane)s, -brand_id, %(segments)s, 0, sendonce_now(), expires_at, 0, 0, 0, ''
 FROM planned
 """
+
+
+Plan: TypeAlias = Callable[[Lead, int | None], None]  # for the lead, by the consent if there is one
 
 
 class CannotTest(Exception):
@@ -66,6 +82,10 @@ class CannotTest(Exception):
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)
         self.field = field
+
+
+class _KnownByNow(Exception):
+    """Somebody else took in the phone's owner meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +141,7 @@ def preview(campaign: Campaign, text: str, values: Mapping[str, str]) -> Preview
 def route_problem(campaign: Campaign) -> str:
     """Why no number could send it now; "" when one can."""
     try:
-        _lanes(campaign)
+        _route_and_lanes(campaign)
     except CannotTest as error:
         return str(error)
     return ""
@@ -152,8 +172,7 @@ def send_test(
     made = Message.objects.filter(brand=campaign.brand_id, idempotency_key=key)
     if before := made.first():
         return before
-    lanes = _lanes(campaign)
-    _refuse_too_many(asked_by)
+    route, lanes = _route_and_lanes(campaign)
     wanted = {
         "key": key,
         "lives": LIVES,
@@ -161,12 +180,18 @@ def send_test(
         "values": sql.json(dict(values)),
         "destination": campaign.destination,
         "asked_by": asked_by.pk,
+        "route": route.pk,
         "segments": size,
     }
 
-    def plan(lead_id: int) -> None:
-        lane = _lane_for(lead_id, lanes)
-        sql.count_named(PLAN, {**wanted, "lead": lead_id, "lane": lane})
+    def plan(lead: Lead, consent_id: int | None) -> None:
+        _take_turns(asked_by, lead.person_id)
+        if made.exists():
+            return
+        _refuse_too_many(asked_by, lead.person_id)
+        agreed = consent_id or _agree(lead, campaign.brand)
+        lane = _lane_for(lead.pk, lanes)
+        sql.count_named(PLAN, {**wanted, "lead": lead.pk, "lane": lane, "consent": agreed})
 
     _for_the_lead(campaign.brand, to, plan=plan)
     return made.get()
@@ -185,16 +210,25 @@ def _key(
     return f"test:{asked_by.pk}:{digest}"
 
 
-def _refuse_too_many(asked_by: AbstractBaseUser) -> None:
+def _take_turns(asked_by: AbstractBaseUser, person_id: int) -> None:
+    """Until the transaction ends nobody else plans for this user, or to this person."""
+    sql.rows(LOCK, _ASKING, asked_by.pk)
+    sql.rows(LOCK, _ASKED, person_id)
+
+
+def _refuse_too_many(asked_by: AbstractBaseUser, person_id: int) -> None:
+    """Counts what others committed: only after `_take_turns`."""
     since = clock.now() - timedelta(hours=1)
-    tests = SingleText.objects.filter(asked_by=asked_by.pk, is_test=True)
-    if tests.filter(message__created_at__gt=since).count() >= TESTS_AN_HOUR:
-        raise CannotTest(
-            "phone", f"You sent {TESTS_AN_HOUR} tests within an hour; that is the most. Wait a bit."
-        )
+    lately = SingleText.objects.filter(is_test=True, message__created_at__gt=since)
+    if lately.filter(asked_by=asked_by.pk).count() >= TESTS_AN_HOUR:
+        words = f"You sent {TESTS_AN_HOUR} tests within an hour; that is the most. Wait a bit."
+        raise CannotTest("phone", words)
+    if lately.filter(message__person=person_id).count() >= TO_ONE_PHONE:
+        words = f"This phone got {TO_ONE_PHONE} tests within an hour; that is the most. Wait a bit."
+        raise CannotTest("phone", words)
 
 
-def _lanes(campaign: Campaign) -> Sequence[routing.Lane]:
+def _route_and_lanes(campaign: Campaign) -> tuple[Route, Sequence[routing.Lane]]:
     """The numbers that planning would spread over, without those that rest."""
     try:
         route = route_of(campaign)
@@ -206,7 +240,7 @@ def _lanes(campaign: Campaign) -> Sequence[routing.Lane]:
         raise CannotTest(
             "route", f"Route: no number of {route.name} can send now; resume one, or wait a bit."
         )
-    return usable
+    return route, usable
 
 
 def _lane_for(lead_id: int, lanes: Sequence[routing.Lane]) -> int:
@@ -219,41 +253,51 @@ def _lane_for(lead_id: int, lanes: Sequence[routing.Lane]) -> int:
     return chosen
 
 
-def _for_the_lead(brand: Brand, to: Phone, *, plan: Callable[[int], None]) -> None:
-    """Put the consent on record and plan, in one transaction.
+def _for_the_lead(brand: Brand, to: Phone, *, plan: Plan) -> None:
+    """Plan for the brand's lead with this phone, in one transaction; a new phone gets a lead.
 
-    Whom the brand knows already keeps their lead and the consent that its campaigns rest on: to
-    agree to tests is less. It is kept beside that one.
+    The lead keeps the consent that campaigns rest on, or has none: to agree to tests is less.
     """
-    agreed_at, wording = clock.now(), agreement(brand)
-    known = Lead.objects.filter(brand=brand, person__phone=to.e164, consent__isnull=False)
-    lead = known.exclude(status=Lead.Status.ERASED).first()
-    if lead is None:
-        _take_in(brand, _row(to, agreed_at, wording), plan)
-        return
-    with transaction.atomic():
-        ConsentEvent.objects.create(
-            person_id=lead.person_id,
-            brand=brand,
-            method=ConsentEvent.Method.WEB,
-            agreed_at=agreed_at,
-            wording=wording,
-        )
-        plan(lead.pk)
+    for _ in range(TRIES):
+        known = Lead.objects.filter(brand=brand, person__phone=to.e164)
+        lead = known.exclude(status=Lead.Status.ERASED).first()
+        try:
+            if lead is None:
+                _take_in(brand, to, plan)
+            else:
+                with transaction.atomic():
+                    plan(lead, None)
+            return
+        except (_KnownByNow, GaveUp):
+            continue
+    raise CannotTest("phone", "Others are taking in this number; try again.")
 
 
-def _take_in(brand: Brand, row: LeadRow, plan: Callable[[int], None]) -> None:
+def _take_in(brand: Brand, to: Phone, plan: Plan) -> None:
     def also(results: Sequence[Result]) -> None:
         (result,) = results
         if not isinstance(result, Taken):
             raise CannotTest("phone", result.message)
-        plan(result.lead_id)
+        if not result.is_new:
+            raise _KnownByNow
+        lead = Lead.objects.get(pk=result.lead_id)
+        Lead.objects.filter(pk=lead.pk).update(consent=None)
+        plan(lead, lead.consent_id)
 
     intake = Intake(brand_id=brand.pk, list_id=None, method=ConsentEvent.Method.WEB)
-    try:
-        intake.take_in([row], also)
-    except GaveUp as error:
-        raise CannotTest("phone", "Others are taking in this number; try again.") from error
+    intake.take_in([_row(to, clock.now(), agreement(brand))], also)
+
+
+def _agree(lead: Lead, brand: Brand) -> int:
+    """Put the consent to a test on record, beside whatever the lead has."""
+    event = ConsentEvent.objects.create(
+        person_id=lead.person_id,
+        brand=brand,
+        method=ConsentEvent.Method.WEB,
+        agreed_at=clock.now(),
+        wording=agreement(brand),
+    )
+    return event.pk
 
 
 def _row(to: Phone, agreed_at: datetime, wording: str) -> LeadRow:

@@ -31,6 +31,13 @@ def count(statement: str, *arguments: Any) -> int:
         return int(cursor.rowcount)
 
 
+def rows_named(statement: str, values: Mapping[str, Any]) -> list[Row]:
+    """All rows that the statement with %(names)s returns."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, dict(values))
+        return list(cursor.fetchall())
+
+
 def count_named(statement: str, values: Mapping[str, Any]) -> int:
     """How many rows the statement with %(names)s changed."""
     with connection.cursor() as cursor:

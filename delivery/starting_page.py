@@ -37,8 +37,8 @@ class Look:
     """What may be started now. `people` is None where the list was too long to be gone through."""
 
     campaign: Campaign
-    drafts: Sequence[Slot]
     blockers: Sequence[CannotStart] = ()
+    terms: starting.Terms = field(default_factory=dict)
     told: Forecast | None = None
 
     @property
@@ -47,19 +47,7 @@ class Look:
 
     def seen(self) -> dict[str, Any]:
         """What a start binds to."""
-        campaign = self.campaign
-        version = campaign.template.latest()
-        return {
-            "campaign": campaign.pk,
-            "people": self.people,
-            "text": version.pk if version else None,
-            "route": starting.route_of(campaign).pk,
-            "destination": campaign.destination,
-            "slots": [
-                [slot.pk, f"{slot.local_date} {slot.local_time} {slot.length_minutes}"]
-                for slot in self.drafts
-            ],
-        }
+        return {"people": self.people, "terms": self.terms}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +64,9 @@ class Answer:
 def start_page(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The forecast; a POST starts, or says why not and keeps what was typed."""
     campaign = _campaign(request, campaign_id)
-    drafts = list(campaign.slots.filter(state=Slot.State.DRAFT).order_by("local_date", "ordinal"))
-    if not drafts and campaign.started_at:
+    if campaign.started_at and not _has_drafts(campaign):
         return _started_already(request, campaign)
-    look = _look(campaign, drafts)
+    look = _look(campaign)
     if request.method == "POST":
         return _start(request, look)
     return _page(request, look)
@@ -95,12 +82,21 @@ def _campaign(request: HttpRequest, campaign_id: int) -> Campaign:
     return campaign
 
 
-def _look(campaign: Campaign, drafts: Sequence[Slot]) -> Look:
-    blockers = starting.blockers(campaign)
+def _has_drafts(campaign: Campaign) -> bool:
+    return campaign.slots.filter(state=Slot.State.DRAFT).exists()
+
+
+def _look(campaign: Campaign) -> Look:
+    """The terms before the figures: what changes while those are made was not seen."""
+    blockers, terms, told = starting.blockers(campaign), {}, None
     try:
-        return Look(campaign, drafts, blockers, forecast(campaign) if drafts else None)
-    except (TooLong, CannotStart):
-        return Look(campaign, drafts, blockers)
+        terms = starting.terms(campaign)
+        told = forecast(campaign) if terms["slots"] else None
+    except TooLong:
+        pass
+    except CannotStart as error:
+        blockers = blockers or [error]
+    return Look(campaign, blockers, terms, told)
 
 
 def _start(request: HttpRequest, look: Look) -> HttpResponse:
@@ -111,10 +107,11 @@ def _start(request: HttpRequest, look: Look) -> HttpResponse:
     if problem:
         return _page(request, look, Answer(typed, problem))
     try:
-        slots = starting.start(campaign)
+        slots = starting.start(campaign, look.terms)
     except CannotStart as error:
-        if not campaign.slots.filter(state=Slot.State.DRAFT).exists():
+        if not _has_drafts(campaign):
             return _started_already(request, campaign)
+        look = _look(_campaign(request, campaign.pk))  # it is not what it was
         return _page(request, look, Answer(typed, str(error)))
     said = f"Started: {slots} slots." if slots > 1 else "Started."
     LogEntry.objects.log_actions(request.user.pk or 0, [campaign], CHANGE, said)
@@ -134,8 +131,7 @@ def _problem(look: Look, seen: dict[str, Any] | None, typed: str) -> str:
     """Why what was seen does not start what there is now; empty where it does."""
     if seen is None:
         return "You saw these figures more than 15 minutes ago. Look at them again, then start."
-    now = look.seen()
-    if {**seen, "people": None} != {**now, "people": None}:
+    if seen.get("terms") != look.terms:
         return "The campaign has changed since you looked at it. Look at it again, then start."
     if look.people is None or seen["people"] is None:
         return _wrong_name(look.campaign.lead_list.name, typed)

@@ -21,6 +21,7 @@ from providers.base import Access
 
 MAX_TRIES = 5
 TEST_SENDING = "test"  # the kind of sending of a test, a single message to the sender's own phone
+TEST_TO_A_LEAD = "test-to-a-lead"  # and of one to a phone whose owner stands on a list
 LINK_MARK = "\ue000"  # a private character: stands for the link until the words are hashed
 RECHECK = timedelta(minutes=1)
 RECHECK_PERSON = timedelta(minutes=10)
@@ -65,6 +66,7 @@ class Draft:
     values: Mapping[str, str]
     code: str  # of its short link, made before or offered now
     is_test: bool = False
+    to_a_lead: bool = False
     words_hash: str = ""
     text: str = ""
     segments: int = 0
@@ -72,7 +74,9 @@ class Draft:
     @property
     def sending(self) -> str:
         """The kind of sending, which decides the steps."""
-        return TEST_SENDING if self.is_test else self.reply_kind or self.kind.value
+        if self.is_test:
+            return sending_of_test(to_a_lead=self.to_a_lead)
+        return self.reply_kind or self.kind.value
 
     @property
     def counts(self) -> bool:
@@ -104,12 +108,17 @@ class SlotFacts:
 
 @dataclass(frozen=True, slots=True)
 class SingleFacts:
-    """What a single message says: its own text, the values of its names, where its link leads."""
+    """What a single message says: its own text, the values of its names, where its link leads.
+
+    `has_consent` is of a test, which rests on a consent of its own.
+    """
 
     template: str
     destination: str
     values: Mapping[str, str]
     is_test: bool
+    to_a_lead: bool = False
+    has_consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +172,11 @@ class Facts:
     persons: Mapping[int, PersonFacts]
     openings: Mapping[tuple[int, int], Opening | None]
     budget: Budget
+
+
+def sending_of_test(*, to_a_lead: bool) -> str:
+    """The kind of sending of a test."""
+    return TEST_TO_A_LEAD if to_a_lead else TEST_SENDING
 
 
 Result: TypeAlias = Draft | Hold | Refuse
@@ -381,6 +395,26 @@ TEST: tuple[Step, ...] = (
     reserve_beside_the_limit,
 )
 
+# Nobody can tell whose phone it is, so whoever stands on a list gets no test at night, and none
+# oftener than campaigns could text them.
+TEST_OF_A_LEAD: tuple[Step, ...] = (
+    hold_while_stopped,
+    refuse_expired,
+    refuse_out_of_tries,
+    refuse_opted_out,
+    hold_for_the_person,
+    refuse_without_consent,
+    refuse_bad_address,
+    hold_in_quiet_hours,
+    hold_for_person_limit,
+    fill_in_single,
+    add_link,
+    add_opt_out_line,
+    refuse_too_long,
+    hold_without_a_number,
+    reserve,
+)
+
 # The confirmation of a STOP and HELP reach people who opted out or are on hold, at any hour and
 # beside all caps; they expire five minutes after the text they answer.
 STOP_REPLY: tuple[Step, ...] = (
@@ -411,6 +445,7 @@ JOIN_REPLY: tuple[Step, ...] = (
 STEPS: Mapping[str, tuple[Step, ...]] = {
     Kind.CAMPAIGN.value: CAMPAIGN,
     TEST_SENDING: TEST,
+    TEST_TO_A_LEAD: TEST_OF_A_LEAD,
     ReplyKind.STOP.value: STOP_REPLY,
     ReplyKind.HELP.value: HELP_REPLY,
     ReplyKind.JOIN.value: JOIN_REPLY,

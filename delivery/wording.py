@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from delivery.states import Kind, Reason, ReplyKind, Status
-from delivery.steps import TEST_SENDING
+from delivery.steps import TEST_SENDING, TEST_TO_A_LEAD
 
 TONES: Mapping[Status, str] = {
     Status.PLANNED: "",
@@ -206,6 +206,7 @@ SENDINGS: Mapping[str, str] = {
     Kind.CAMPAIGN: "A message of a campaign",
     Kind.SINGLE: "A single message",
     TEST_SENDING: "A test that a member of staff sent to their own phone",
+    TEST_TO_A_LEAD: "A test that a member of staff sent to a phone on a list",
     ReplyKind.STOP: "Our answer to a STOP",
     ReplyKind.HELP: "Our answer to HELP",
     ReplyKind.JOIN: "Our welcome to who joined",

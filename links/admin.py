@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from brands.access import Ability
 from brands.admin import ReadOnly, lines
 from brands.paging import BigTable
 from links.models import Click, ShortLink
@@ -22,6 +23,7 @@ class ShortLinkAdmin(ReadOnly, BigTable):
 @admin.register(Click)
 class ClickAdmin(ReadOnly, BigTable):
     brand_path = "link__brand"
+    to_look = Ability.PEOPLE  # a personal link says who sat at the address
     list_display = ("at", "link", "by", "ip", "agent_read")
     list_filter = ("verdict",)
     search_fields = ("link__code__exact",)

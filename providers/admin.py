@@ -36,7 +36,7 @@ from brands.admin import (
     state_pill,
 )
 from brands.braking import Braked
-from brands.models import Installation
+from brands.models import Brand, Installation
 from brands.paging import Inline, Page, pill
 from providers.addresses import AddressRefused, allowed
 from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber, WeightChange
@@ -254,6 +254,11 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
             address,
         )
 
+    def changed_columns(self, form: Any) -> set[str]:
+        sealed = {"sealed_credentials"} if form.secrets is not None else set()
+        price = {"price_micros"} if "price" in form.changed_data else set()
+        return super().changed_columns(form) | sealed | price
+
     def save_model(
         self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool
     ) -> None:
@@ -269,8 +274,23 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
             )
 
 
+class NumberForm(forms.ModelForm):  # type: ignore[type-arg] # generic for the checker only
+    def clean_brand(self) -> Brand | None:
+        """A number that goes to another brand would go on sending for the first one's routes."""
+        brand: Brand | None = self.cleaned_data["brand"]
+        routes = Route.objects.filter(numbers__number=self.instance.pk, retired_at=None)
+        others = routes.exclude(brand=brand) if brand and self.instance.pk else routes.none()
+        if other := others.select_related("brand").first():
+            raise forms.ValidationError(
+                f"{other.brand} sends by it, on the route {other}: take it off that route first.",
+                code="used_by_another",
+            )
+        return brand
+
+
 @admin.register(SenderNumber)
 class SenderNumberAdmin(NeverDeleted, Forgiving):
+    form = NumberForm
     brand_path = "brand"
     to_brake = Ability.MANAGE
     to_change = Ability.MANAGE

@@ -84,7 +84,7 @@ RIGHTS = {
     RejectedLead: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
     Person: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
     OptOutEvent: Rights(SENDERS, NO_ONE, SENDERS, NO_ONE, frozenset({"add"})),
-    ConsentEvent: Rights(SENDERS, NO_ONE, SENDERS, NO_ONE, frozenset({"add"})),
+    ConsentEvent: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
     Keyword: Rights(MEMBERS, MANAGERS, MANAGERS, NO_ONE, ALL),
     Route: Rights(MEMBERS, MANAGERS, MANAGERS, NO_ONE, ALL),
     SenderNumber: Rights(MEMBERS, MANAGERS, NO_ONE, MANAGERS, ALL),
@@ -94,7 +94,7 @@ RIGHTS = {
     Inbound: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
     InboundReview: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
     ShortLink: Rights(MEMBERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
-    Click: Rights(MEMBERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
+    Click: Rights(SENDERS, NO_ONE, NO_ONE, NO_ONE, LOOK_ONLY),
     # of the installation
     User: Rights(NO_ONE),
     Membership: Rights(NO_ONE),
@@ -291,6 +291,89 @@ def test_what_is_kept_for_good_is_deleted_by_nobody_and_the_rest_by_who_may_chan
         assert answers == [200, 404]
     else:
         assert answers == [403, 403]
+
+
+# --- whoever may more for one brand than for another -------------------------------------------
+
+OF_BRANDS = [model for model in RIGHTS if model not in BRANDLESS]
+STAMPS = ("paused_at", "retired_at", "fault", "resumed_at")
+
+
+def a_mixed_user(own, foreign):
+    """An admin of one brand who may only look at what the other does."""
+    user = make_user(own, "admin")
+    Membership.objects.create(user=user, brand=foreign, role="analyst")
+    return client_of(user)
+
+
+def state_of(row):
+    return {name: getattr(type(row).objects.get(pk=row.pk), name, None) for name in STAMPS}
+
+
+ACTIONS = [
+    (model, name)
+    for model in OF_BRANDS
+    for action in admin.site._registry[model].actions
+    for name in [action if isinstance(action, str) else action.__name__]
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "action"), ACTIONS, ids=[f"{model.__name__} {name}" for model, name in ACTIONS]
+)
+def test_an_action_leaves_the_rows_that_one_may_only_look_at(model, action):
+    row, foreign = ROWS[model](), ROWS[model]()
+    stamp = clock.now()
+    for name in ("paused_at", "retired_at"):  # so that each action would have something to do
+        if hasattr(foreign, name) and action in ("resume", "forgive", "bring_back"):
+            model.objects.filter(pk=foreign.pk).update(**{name: stamp})
+    before = state_of(foreign)
+    client = a_mixed_user(brand_of(row), brand_of(foreign))
+    data = {"action": action, "_selected_action": [foreign.pk]}
+    client.post(url_of(model, "changelist"), data)
+    assert state_of(foreign) == before
+
+
+BY_ANOTHER = [(Slot, "campaign", Campaign), (ListRoute, "lead_list", LeadList)]
+BY_ANOTHER += [(Campaign, "brand", Brand), (Template, "brand", Brand), (Keyword, "brand", Brand)]
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "of"), BY_ANOTHER, ids=[m.__name__ for m, _, _ in BY_ANOTHER]
+)
+class TestMixed:
+    def test_plants_no_row_in_a_brand_that_one_may_only_look_at(self, model, field, of):
+        row, foreign = ROWS[of](), ROWS[of]()
+        client = a_mixed_user(brand_of(row), brand_of(foreign))
+        page = client.post(url_of(model, "add"), {field: foreign.pk})
+        assert field in page.context["adminform"].form.errors
+
+    def test_is_not_even_offered_it(self, model, field, of):
+        row, foreign = ROWS[of](), ROWS[of]()
+        client = a_mixed_user(brand_of(row), brand_of(foreign))
+        query = f"?app_label={model._meta.app_label}&model_name={model._meta.model_name}"
+        url = f"{reverse('admin:autocomplete')}{query}&field_name={field}&term="
+        offered = {one["id"] for one in client.get(url).json()["results"]}
+        assert str(row.pk) in offered
+        assert str(foreign.pk) not in offered
+
+
+@pytest.mark.parametrize("model", OF_BRANDS, ids=lambda model: model.__name__)
+class TestLists:
+    @pytest.mark.parametrize(
+        "query",
+        [
+            pytest.param("id__regex=[", id="a pattern"),
+            pytest.param("pk__contains=1", id="a part"),
+            pytest.param("id__exact=1%00", id="a NUL"),
+            pytest.param("brand=" + "9" * 5000, id="a brand without end"),
+            pytest.param("brand__name__startswith=A", id="through a relation"),
+            pytest.param("person__leads__brand=1", id="another brand's leads"),
+        ],
+    )
+    def test_answer_no_look_up_that_is_not_theirs(self, model, query):
+        client = client_for("admin", brand_of(ROWS[model]()))
+        assert client.get(f"{url_of(model, 'changelist')}?{query}").status_code in (200, 302, 400)
 
 
 # --- the pages of our own ----------------------------------------------------------------------
@@ -515,7 +598,6 @@ OFFERED = [
     (Campaign, "template", Template),
     (Campaign, "route", Route),
     (Keyword, "brand", Brand),
-    (ConsentEvent, "person", Person),
     (Slot, "campaign", Campaign),
 ]
 

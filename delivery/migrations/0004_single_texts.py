@@ -32,6 +32,28 @@ class Migration(migrations.Migration):
                 ("values", models.JSONField(default=dict)),
                 ("destination", models.TextField(blank=True)),
                 ("is_test", models.BooleanField(default=False)),
+                ("to_a_lead", models.BooleanField(db_default=False, default=False)),
+                (
+                    "consent",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="compliance.consentevent",
+                    ),
+                ),
+                (
+                    "route",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="providers.route",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(

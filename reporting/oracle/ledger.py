@@ -46,7 +46,8 @@ CREATE TEMPORARY TABLE oracle_wire AS
 SELECT r.*, a.id AS attempt_id, a.outcome, a.number_id, a.account_id, m.id AS message_id, m.status,
        m.kind, m.reply_kind, m.brand_id, m.lead_id, m.person_id, s.local_date,
        coalesce(c.repeats_words, false) AS repeats_words,
-       coalesce(m.kind = 'reply', false) AS is_reply, coalesce(t.is_test, false) AS is_test
+       coalesce(m.kind = 'reply', false) AS is_reply,
+       coalesce(t.is_test AND NOT t.to_a_lead, false) AS is_test_at_will
 FROM oracle_request r
 LEFT JOIN delivery_attempt a ON a.ref = r.ref AND r.ref <> ''
 LEFT JOIN delivery_message m ON m.id = a.message_id

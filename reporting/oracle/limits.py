@@ -2,7 +2,8 @@
 
 An attempt counts from its intent on, unless nothing left or the provider refused it. The replies
 to STOP, HELP and JOIN count on nothing, more-jobs answers on the caps; any other would on both. A
-test that staff ask for on their own phone counts on both, but may come however soon.
+test that staff ask for on their own phone counts on both, but may come however soon, unless the
+phone is on a list.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ WITHIN = """
     SELECT message_id AS message, person_id AS person
     FROM (SELECT m.person_id, a.message_id, a.intent_at,
                  a.intent_at - lag(a.intent_at, $limit) OVER sends AS pause, $span AS span,
-                 coalesce(t.is_test, false) AS is_test
+                 coalesce(t.is_test AND NOT t.to_a_lead, false) AS is_test_at_will
           FROM delivery_attempt a
           JOIN delivery_message m ON m.id = a.message_id
           LEFT JOIN delivery_singletext t ON t.message_id = m.id AND m.kind = 'single'
@@ -53,7 +54,7 @@ WITHIN = """
           WHERE $counts AND $on_person
             AND a.intent_at >= %(since)s::timestamptz - interval '7 days'
           WINDOW sends AS (PARTITION BY m.person_id ORDER BY a.intent_at, a.id)) sent
-    WHERE pause + $tolerance < span AND NOT is_test AND intent_at >= %(since)s
+    WHERE pause + $tolerance < span AND NOT is_test_at_will AND intent_at >= %(since)s
 """
 DAY = {"limit": "i.persons_per_day::int", "span": "interval '24 hours'"}
 WEEK = {"limit": "i.persons_per_week::int", "span": "interval '7 days'"}

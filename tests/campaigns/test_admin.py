@@ -6,7 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
+from campaigns.admin import CampaignAdmin, SlotAdmin, TemplateAdmin
 from campaigns.models import Campaign, ListRoute, Slot, TemplateVersion
+from campaigns.starting import start
 from tests.factories import (
     NOON,
     make_brand,
@@ -252,6 +254,114 @@ class TestASlot:
         same = self.change(staff, slot)
         assert (same.local_date, same.local_time) == (date(2026, 6, 1), time(10))
         assert same.state == "open"
+
+
+def meanwhile(monkeypatch, page, change):
+    """While the form of a page is being saved."""
+    save = page.save_model
+
+    def slowly(*args):
+        change()
+        save(*args)
+
+    monkeypatch.setattr(page, "save_model", slowly)
+
+
+class TestSavedWhileSomethingHappens:
+    """Only what was changed in the form is written."""
+
+    @pytest.fixture
+    def campaign(self, sandbox):
+        campaign = a_campaign(name="Spring")
+        later = {"local_date": date(2035, 6, 1), "local_time": time(10)}
+        Slot.objects.create(campaign=campaign, **later)
+        return campaign
+
+    def save(self, staff, campaign, **changes):
+        form = {
+            "brand": campaign.brand_id,
+            "name": campaign.name,
+            "lead_list": campaign.lead_list_id,
+            "template": campaign.template_id,
+            "destination": campaign.destination,
+            "priority": campaign.priority,
+            **inline("slots", initial=1),
+            "slots-0-id": campaign.slots.get().pk,
+            **changes,
+        }
+        url = reverse("admin:campaigns_campaign_change", args=[campaign.pk])
+        page = staff.post(url, form, follow=True)
+        campaign.refresh_from_db()
+        return page
+
+    def test_a_start_stays(self, staff, campaign, monkeypatch):
+        meanwhile(monkeypatch, CampaignAdmin, lambda: start(campaign))
+        self.save(staff, campaign, name="Summer")
+        assert campaign.name == "Summer"
+        assert campaign.started_at is not None
+
+    def test_a_pause_stays(self, staff, campaign, monkeypatch):
+        stamps = {"paused_at": NOON, "pause_reason": "too many errors"}
+        meanwhile(monkeypatch, CampaignAdmin, lambda: Campaign.objects.update(**stamps))
+        self.save(staff, campaign, name="Summer")
+        assert (campaign.name, campaign.paused_at) == ("Summer", NOON)
+        assert campaign.pause_reason == "too many errors"
+
+    def test_a_form_without_a_change_writes_nothing(self, staff, campaign, monkeypatch):
+        change = {"name": "By a colleague", "daily_cap": 5}
+        meanwhile(monkeypatch, CampaignAdmin, lambda: Campaign.objects.update(**change))
+        self.save(staff, campaign)
+        assert (campaign.name, campaign.daily_cap) == ("By a colleague", 5)
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("lead_list", lambda campaign: make_list(campaign.brand).pk),
+            ("destination", lambda campaign: "https://jobs.example.com/other"),
+        ],
+        ids=["list", "destination"],
+    )
+    def test_what_a_start_settled_stays(self, staff, campaign, monkeypatch, field, value):
+        before, wanted = getattr(campaign, field), value(campaign)
+        meanwhile(monkeypatch, CampaignAdmin, lambda: Campaign.objects.update(started_at=NOON))
+        page = self.save(staff, campaign, name="Summer", **{field: wanted})
+        assert "It was started while you changed it, and nothing was saved." in page.text
+        assert (getattr(campaign, field), campaign.name) == (before, "Spring")
+
+    def test_a_slot_that_was_started_stays(self, staff, campaign, monkeypatch):
+        slot = campaign.slots.get()
+        meanwhile(monkeypatch, SlotAdmin, lambda: start(campaign))
+        page = self.save_slot(staff, slot, local_time="15:00")
+        assert "It was started while you changed it, and nothing was saved." in page.text
+        assert slot.local_time == time(10)
+
+    def test_a_slot_without_a_change_is_not_written(self, staff, campaign, monkeypatch):
+        slot = campaign.slots.get()
+        meanwhile(monkeypatch, SlotAdmin, lambda: start(campaign))
+        self.save_slot(staff, slot)
+        assert (slot.state, slot.template_version) == ("open", campaign.template.latest())
+
+    def save_slot(self, staff, slot, **changes):
+        form = {
+            "local_date": f"{slot.local_date}",
+            "ordinal": slot.ordinal,
+            "local_time": f"{slot.local_time:%H:%M}",
+            "length_minutes": slot.length_minutes,
+            **changes,
+        }
+        page = staff.post(reverse("admin:campaigns_slot_change", args=[slot.pk]), form, follow=True)
+        slot.refresh_from_db()
+        return page
+
+    def test_a_template_that_was_put_away_stays_away(self, staff, monkeypatch):
+        template = make_template(make_brand(), "One")
+        change = {"retired_at": NOON}
+        meanwhile(monkeypatch, TemplateAdmin, lambda: type(template).objects.update(**change))
+        url = reverse("admin:campaigns_template_change", args=[template.pk])
+        staff.post(url, {"name": "Another name", "text": "Two"})
+        template.refresh_from_db()
+        assert (template.name, template.retired_at) == ("Another name", NOON)
+        assert template.latest().text == "Two"
 
 
 def test_a_lists_route_is_of_the_same_brand(staff):

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
 from datetime import date, time
 
 import pytest
 
 from brands import clock
 from brands.models import Brand
-from campaigns.models import Campaign, ListRoute, Slot, TemplateVersion
-from campaigns.starting import CannotStart, blockers, largest_segments, route_of, start
+from campaigns import starting
+from campaigns.models import Campaign, ListRoute, Slot, Template, TemplateVersion
+from campaigns.starting import CannotStart, blockers, largest_segments, route_of, start, terms
 from leads.models import Lead, LeadList
 from providers.models import ProviderAccount, Route, SenderNumber
+from tests.delivery.waiting import while_held
 from tests.factories import (
     NOON,
     make_brand,
@@ -19,6 +22,7 @@ from tests.factories import (
     make_number,
     make_places,
     make_route,
+    make_template,
 )
 
 pytestmark = pytest.mark.django_db
@@ -175,14 +179,37 @@ class TestCannotStart:
             (lambda: Campaign.objects.update(retired_at=NOON), "Campaign: Spring is retired;"),
             (lambda: Brand.objects.update(retired_at=NOON), "Brand: Acme is retired;"),
             (lambda: LeadList.objects.update(retired_at=NOON), "List: "),
+            (lambda: Template.objects.update(retired_at=NOON), "Template: "),
         ],
-        ids=["campaign", "brand", "list"],
+        ids=["campaign", "brand", "list", "template"],
     )
     def test_with_what_was_put_away(self, brand, route, put_away, words):
         campaign = a_campaign(brand, name="Spring")
         put_away()
         assert self.refusal(Campaign.objects.get()).startswith(words)
         assert campaign.slots.get().state == "draft"
+
+    @pytest.mark.parametrize(
+        ("part", "make", "field"),
+        [
+            ("lead_list", make_list, "List"),
+            ("template", make_template, "Template"),
+            ("route", lambda other: make_route(other, make_number()), "Route"),
+        ],
+        ids=["list", "template", "route"],
+    )
+    def test_with_a_part_of_another_brand(self, brand, route, part, make, field):
+        campaign = a_campaign(brand)
+        Campaign.objects.update(**{part: make(make_brand(name="Rival"))})
+        words = self.refusal(campaign)
+        assert words.startswith(f"{field}: ")
+        assert words.endswith(" belongs to another brand, Rival.")
+
+    def test_with_a_route_of_another_brand_for_the_list(self, brand, route):
+        campaign = a_campaign(brand)
+        rivals = make_route(make_brand(name="Rival"), make_number())
+        ListRoute.objects.create(lead_list=campaign.lead_list, route=rivals)
+        assert self.refusal(campaign) == f"Route: {rivals} belongs to another brand, Rival."
 
     def test_with_a_route_that_was_put_away(self, brand):
         route = make_route(brand, make_number(), is_default=False, retired_at=NOON)
@@ -192,6 +219,95 @@ class TestCannotStart:
     def test_with_a_route_whose_accounts_are_retired(self, brand, route):
         ProviderAccount.objects.update(retired_at=NOON)
         assert "has no sender number" in self.refusal(a_campaign(brand))
+
+
+def a_colleague_chooses_another_list(campaign):
+    Campaign.objects.update(lead_list=make_list(campaign.brand, make_lead(campaign.brand)))
+
+
+CHANGES = {
+    "another list": a_colleague_chooses_another_list,
+    "other rules of the list": lambda campaign: LeadList.objects.update(rules={"state": "NY"}),
+    "another text": lambda campaign: TemplateVersion.objects.create(
+        template=campaign.template, number=2, text="Other words"
+    ),
+    "another route": lambda campaign: Campaign.objects.update(
+        route=make_route(campaign.brand, make_number(), is_default=False)
+    ),
+    "a slot more": lambda campaign: add_slot(campaign, ordinal=2),
+    "a slot less": lambda campaign: campaign.slots.filter(ordinal=9).update(state="closed"),
+    "another time": lambda campaign: campaign.slots.update(local_time=time(14)),
+}
+
+
+class TestWhatWasSeen:
+    """What is opened is what was looked at and checked, whatever happens meanwhile."""
+
+    @pytest.fixture
+    def campaign(self, brand, route):
+        campaign = a_campaign(brand)
+        add_slot(campaign, ordinal=9, template_version=campaign.template.latest(), route=route)
+        return campaign
+
+    def refusal(self, campaign, seen=None):
+        with pytest.raises(CannotStart) as caught:
+            start(campaign, seen)
+        assert not campaign.slots.filter(state="open").exists()
+        assert Campaign.objects.get().started_at is None
+        return str(caught.value)
+
+    def test_starts(self, campaign):
+        assert start(campaign, terms(campaign)) == 2
+
+    def test_can_be_signed(self, campaign):
+        seen = terms(campaign)
+        assert json.loads(json.dumps(seen)) == seen
+
+    @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+    def test_does_not_start_what_there_is_now(self, campaign, change):
+        seen = terms(campaign)
+        change(campaign)
+        words = "The campaign was changed meanwhile: look again."
+        assert self.refusal(campaign, seen) == words
+
+    @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+    def test_is_not_changed_on_the_way(self, campaign, change, monkeypatch):
+        self.meanwhile(monkeypatch, lambda: change(campaign))
+        assert self.refusal(campaign) == "The campaign was changed meanwhile: look again."
+
+    @pytest.mark.parametrize("model", [Campaign, Brand, LeadList, Template])
+    def test_is_not_put_away_on_the_way(self, campaign, model, monkeypatch):
+        self.meanwhile(monkeypatch, lambda: model.objects.update(retired_at=NOON))
+        assert "is retired; bring it back first." in self.refusal(campaign)
+
+    def meanwhile(self, monkeypatch, change):
+        """While the list is gone through, which may take long."""
+
+        def slowly(text, campaign):
+            change()
+            return largest_segments(text, campaign)
+
+        monkeypatch.setattr(starting, "largest_segments", slowly)
+
+    def test_is_read_anew(self, brand, campaign):
+        """Whoever starts may have read the campaign long ago."""
+        stale = Campaign.objects.select_related("lead_list").get()
+        LeadList.objects.update(rules={"state": "NY"})
+        start(stale)
+        assert campaign.slots.get(ordinal=1).list_rules == {"state": "NY"}
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("change", [CHANGES["another list"], CHANGES["another time"]])
+    def test_waits_for_who_changes_it_and_then_asks_again(self, campaign, change):
+        def work():
+            with pytest.raises(CannotStart, match="changed meanwhile"):
+                start(campaign)
+            return "refused"
+
+        with while_held(lambda: change(campaign), work) as results:
+            assert not results
+        assert results == ["refused"]
+        assert not campaign.slots.filter(state="open").exists()
 
 
 PAST = {"local_date": date(2035, 3, 7), "local_time": time(8), "length_minutes": 60}

@@ -303,10 +303,33 @@ class TestTheSteps:
         found = states(a_message(status=Status.REFUSED, reason=Reason.NO_PLACE))
         assert set(found[: at("hold_in_quiet_hours")]) == {State.OPEN}
 
-    def test_nobody_can_tell_what_was_looked_at_before_time_ran_out(self):
-        found = states(a_message(status=Status.EXPIRED, reason=Reason.BRAND_CAP))
-        assert set(found[: at("reserve")]) == {State.OPEN}
-        assert found[at("reserve")] == State.STOPPED
+    @pytest.mark.parametrize("reason", [one for one in Reason if one])
+    def test_what_ran_out_of_time_stopped_there_and_passed_it_never(self, reason):
+        found = passed(a_message(status=Status.EXPIRED, reason=reason), None)
+        assert found[at("refuse_expired")].state == State.STOPPED
+        assert [step.state for step in found].count(State.STOPPED) == 1
+        assert State.PASSED not in {step.state for step in found}
+
+    @pytest.mark.parametrize(
+        ("reason", "name"),
+        [
+            pytest.param(Reason.BRAND_CAP, "reserve", id="at a cap"),
+            pytest.param(Reason.BRAND_PAUSED, "hold_while_stopped", id="before the time is asked"),
+        ],
+    )
+    def test_what_held_it_until_time_ran_out_is_said(self, reason, name):
+        found = passed(a_message(status=Status.EXPIRED, reason=reason), None)
+        held, stop = found[at(name)], found[at("refuse_expired")]
+        assert (held.state, held.detail) == (State.HELD, reason.label)
+        assert stop.detail == f"Its time ran out. What held it: {reason.label}"
+        others = {step.state for step in found if step not in (held, stop)}
+        assert others == {State.OPEN}
+
+    @pytest.mark.parametrize("reason", [Reason.NO_CAPACITY, Reason.THROTTLED, ""])
+    def test_what_no_rule_held_says_only_that_its_time_ran_out(self, reason):
+        found = passed(a_message(status=Status.EXPIRED, reason=reason), None)
+        assert State.HELD not in {step.state for step in found}
+        assert found[at("refuse_expired")].detail.startswith("Its time ran out")
 
     def test_no_step_stopped_what_a_person_cancelled(self):
         assert set(states(a_message(status=Status.CANCELLED))) == {State.OPEN}

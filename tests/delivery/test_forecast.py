@@ -1,29 +1,39 @@
 from __future__ import annotations
 
-from collections import Counter
 from datetime import date, time, timedelta
 
 import pytest
 
 from brands.models import Brand, Installation
-from campaigns.models import Campaign, Slot
+from campaigns.models import Campaign
 from campaigns.starting import CannotStart, start
 from compliance import consent
 from compliance.models import Person
 from delivery import forecast as forecasting
 from delivery.forecast import TooLong, forecast
-from delivery.models import Due, Inbound, Message
+from delivery.models import Due, Message
 from delivery.planning import plan_open_slots
 from delivery.steps import hash_of_words
-from delivery.upkeep import sweep_expired
 from leads.models import Lead
 from providers.models import ProviderAccount, SenderNumber
-from tests.delivery.walking import hand_over
+from tests.delivery.foreseeing import (
+    HOUR,
+    MINUTE,
+    a_campaign,
+    acme,
+    add_slot,
+    check,
+    foreseen,
+    happened,
+    of_slot,
+    sent,
+    walk,
+    write_in,
+)
 from tests.factories import (
     DAY,
     NOON,
     make_account,
-    make_brand,
     make_campaign,
     make_lead,
     make_leads,
@@ -31,89 +41,22 @@ from tests.factories import (
     make_number,
     make_person,
     make_places,
-    make_route,
     open_slot,
-    set_clock,
 )
 
 pytestmark = pytest.mark.django_db
 
 NEW_YORK, LOS_ANGELES = "America/New_York", "America/Los_Angeles"
 FAR_AWAY = ("Asia/Kolkata", "Pacific/Auckland")  # with New York, no hour suits all
-HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
 def brand(sandbox):
-    brand = make_brand(name="Acme", short_domain="go.example.com")
-    make_route(brand, make_number(make_account(price_micros=5000)))
-    return brand
-
-
-def a_campaign(brand, *leads, **fields):
-    """With one draft slot at 13:00, an hour from now, four hours long."""
-    campaign = make_campaign(brand, make_list(brand, *leads), **fields)
-    add_slot(campaign)
-    return campaign
-
-
-def add_slot(campaign, **fields):
-    values = {"local_date": DAY, "local_time": time(13), "length_minutes": 240, **fields}
-    return Slot.objects.create(campaign=campaign, **values)
-
-
-def of_slot(campaign):
-    (one,) = forecast(campaign).slots
-    return one
-
-
-def walk(campaign, journal, *, until):
-    """Plan and hand over every ten minutes till then, and end what is left, as workers do."""
-    moment = NOON
-    while moment < until:
-        set_clock(moment)
-        plan_open_slots()
-        hand_over(journal)
-        moment += 10 * MINUTE
-        sweep_expired()
-    set_clock(until)
-    plan_open_slots()
-    sweep_expired()
-
-
-def happened(slot):
-    """What became of the people of a slot, in the words of a forecast."""
-    slot.refresh_from_db()
-    rows = Message.objects.filter(slot=slot).values_list("status", "reason")
-    counts = Counter(rows)
-    return {
-        "suppressed": slot.suppressed,
-        "refused": {reason: n for (status, reason), n in counts.items() if status == "refused"},
-        "expired": {reason: n for (status, reason), n in counts.items() if status == "expired"},
-        "leaving": sum(n for (status, _), n in counts.items() if status == "sending"),
-        "audience": counts.total(),
-    }
-
-
-def foreseen(one):
-    """Those who wait for a judgement expire, for nobody judges in these tests."""
-    return {
-        "suppressed": {reason.value: n for reason, n in one.suppressed.items()},
-        "refused": {reason.value: n for reason, n in one.refused.items()},
-        "expired": {reason.value: n for reason, n in (one.waiting + one.expiring).items()},
-        "leaving": one.leaving,
-        "audience": one.audience,
-    }
+    return acme()
 
 
 def opt_out(person):
     consent.opt_out([person.pk], source="staff")
-
-
-def sent(*entries):
-    """What a person's row says of messages sent to them."""
-    return [[at.timestamp(), 900_000 + n, words, day] for n, (at, words, day) in enumerate(entries)]
 
 
 TEXT = "Hi {first_name}, in {city|your town}: {link}"
@@ -182,27 +125,12 @@ def people_of_every_kind(brand):
     return list(leads.values())
 
 
-def write_in(person):
-    """A text of this person, not read yet."""
-    number = SenderNumber.objects.first()
-    Inbound.objects.create(
-        account=number.account, number=number, person=person, provider_ref=f"in-{person.pk}"
-    )
-
-
 class TestIsWhatHappens:
     """The forecast, then the same campaign through the planner and the walk."""
 
-    def check(self, campaign, journal, *, until=NOON + 10 * HOUR):
-        said = {one.slot.pk: foreseen(one) for one in forecast(campaign).slots}
-        start(campaign)
-        walk(campaign, journal, until=until)
-        assert {slot.pk: happened(slot) for slot in campaign.slots.all()} == said
-        return said
-
     def test_to_people_of_every_kind(self, brand, journal):
         campaign = a_campaign(brand, *people_of_every_kind(brand), text=TEXT)
-        (said,) = self.check(campaign, journal).values()
+        (said,) = check(campaign, journal).values()
         assert said == {
             "suppressed": {"opted_out": 1, "undeliverable": 1, "sunset": 1, "lead_inactive": 1},
             "refused": {
@@ -230,7 +158,7 @@ class TestIsWhatHappens:
         campaign = make_campaign(brand, make_list(brand, *east, *west))
         campaign.lead_list.listentry_set.update(added_at=NOON - 5 * HOUR)
         add_slot(campaign, local_time=time(9), length_minutes=60)
-        (said,) = self.check(campaign, journal).values()
+        (said,) = check(campaign, journal).values()
         assert (said["expired"], said["leaving"]) == ({"no_capacity": 2}, 3)
 
     def test_to_who_came_when_it_was_over(self, brand, journal):
@@ -239,7 +167,7 @@ class TestIsWhatHappens:
         for lead in [make_lead(brand), make_lead(brand, places=make_places(LOS_ANGELES))]:
             campaign.lead_list.listentry_set.create(lead=lead, places=lead.places)
         add_slot(campaign, local_time=time(9), length_minutes=60)
-        (said,) = self.check(campaign, journal).values()
+        (said,) = check(campaign, journal).values()
         assert (said["audience"], said["expired"]) == (3, {"no_capacity": 2})
 
     @pytest.mark.parametrize(
@@ -253,14 +181,14 @@ class TestIsWhatHappens:
     def test_of_two_slots_on_a_day(self, brand, journal, at, text, later):
         campaign = a_campaign(brand, *make_leads(brand, 2), text=text)
         add_slot(campaign, ordinal=2, local_time=at, length_minutes=30)
-        first, second = self.check(campaign, journal).values()
+        first, second = check(campaign, journal).values()
         assert first["leaving"] == 2
         assert second == {**second, "leaving": 0, "audience": 2, **later}
 
     def test_of_slots_that_repeat_their_words(self, brand, journal):
         campaign = a_campaign(brand, *make_leads(brand, 2), repeats_words=True)
         add_slot(campaign, ordinal=2, local_time=time(16))
-        assert [one["leaving"] for one in self.check(campaign, journal).values()] == [2, 2]
+        assert [one["leaving"] for one in check(campaign, journal).values()] == [2, 2]
 
     def test_of_more_slots_than_a_person_may_get(self, brand, journal):
         Installation.objects.update(persons_per_day=2, person_gap_minutes=10)
@@ -270,7 +198,7 @@ class TestIsWhatHappens:
         campaign.lead_list.listentry_set.create(lead=had, places=had.places)
         for ordinal, hour in ((2, 14), (3, 15)):
             add_slot(campaign, ordinal=ordinal, local_time=time(hour))
-        said = self.check(campaign, journal).values()
+        said = check(campaign, journal).values()
         assert [one["leaving"] for one in said] == [3, 2, 0]
 
     def test_after_a_slot_that_is_open_already(self, brand, journal):
@@ -287,7 +215,7 @@ class TestIsWhatHappens:
         room = 1600 - len(" Reply STOP to opt out") - len("https://go.example.com/abcdefgh")
         short, long = make_lead(brand, first_name="y" * 10), make_lead(brand, first_name="y" * 11)
         text = "{first_name}" + "x" * (room - 10) + "{link}"
-        (said,) = self.check(a_campaign(brand, short, long, text=text), journal).values()
+        (said,) = check(a_campaign(brand, short, long, text=text), journal).values()
         assert (said["refused"], said["leaving"]) == ({"too_long": 1}, 1)
 
     def test_of_a_slot_before_the_hours(self, brand, journal):
@@ -296,19 +224,19 @@ class TestIsWhatHappens:
         add_slot(campaign, length_minutes=45)
         add_slot(campaign, local_date=date(2035, 3, 8), local_time=time(13, 30))
         campaign.refresh_from_db()
-        too_early, waits = self.check(campaign, journal, until=NOON + 34 * HOUR).values()
+        too_early, waits = check(campaign, journal, until=NOON + 34 * HOUR).values()
         assert too_early["expired"] == {"quiet_hours": 2}
         assert waits["leaving"] == 2
 
     def test_of_a_daily_cap(self, brand, journal):
         campaign = a_campaign(brand, *make_leads(brand, 5), daily_cap=3)
-        (said,) = self.check(campaign, journal).values()
+        (said,) = check(campaign, journal).values()
         assert (said["expired"], said["leaving"]) == ({"campaign_cap": 2}, 3)
 
     def test_of_numbers_that_are_paused_in_part(self, brand, journal):
         route = brand.route_set.get()
         route.numbers.create(number=make_number(paused_at=NOON))
-        (said,) = self.check(a_campaign(brand, *make_leads(brand, 4)), journal).values()
+        (said,) = check(a_campaign(brand, *make_leads(brand, 4)), journal).values()
         assert said["leaving"] == 4
 
 
@@ -417,7 +345,7 @@ class TestTheForecast:
     def test_is_given_up_when_it_takes_too_long(self, brand, monkeypatch):
         campaign = a_campaign(brand, *make_leads(brand, 2))
         monkeypatch.setattr(forecasting, "PATIENCE_MS", 30)
-        monkeypatch.setattr(forecasting, "AHEAD", "SELECT pg_sleep(5), %s, %s, %s, %s")
+        monkeypatch.setattr("delivery.ahead.AHEAD", "SELECT pg_sleep(5), %(now)s")
         with pytest.raises(TooLong):
             forecast(campaign)
         assert Lead.objects.count() == 2  # the connection goes on

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,9 @@ from delivery.outcomes import apply_reports
 from delivery.revival import revive
 from delivery.singles import CannotTest
 from delivery.states import Reason, Status
+from leads.intake import Intake
 from leads.models import Lead, ListEntry
+from leads.rows import LeadRow
 from links.models import ShortLink
 from providers.base import Accepted, ErrorClass, Fault, NotSent, Rejected, Unknown
 from providers.models import ProviderAccount, SenderNumber
@@ -32,6 +35,7 @@ from tests.factories import (
     make_number,
     make_route,
     make_slot,
+    make_template,
     phone,
     set_clock,
 )
@@ -87,6 +91,14 @@ def refusal(ask, **fields):
     return caught.value.field
 
 
+def is_planned(ask, to, key, **fields):
+    try:
+        ask(to, key, **fields)
+    except CannotTest:
+        return False
+    return True
+
+
 class TestPlanning:
     def test_makes_a_single_message_with_its_text_and_one_queue_row(self, ask, brand, lane, user):
         message = ask()
@@ -137,6 +149,28 @@ class TestAtTheSameMoment:
         assert Due.objects.count() == SingleText.objects.count() == Message.objects.count() == 1
         walking.assert_all_adds_up()
 
+    @pytest.mark.parametrize("is_known", [True, False], ids=["known", "new"])
+    def test_many_do_not_pass_the_limit_of_whoever_asks(self, ask, brand, at_once, is_known):
+        make = partial(make_lead, brand) if is_known else None
+        own = [phones.parse(make().person.phone if make else phone()) for _ in range(26)]
+        for n in range(18):
+            ask(own[n], key=f"k{n}")
+        planned = at_once(lambda n: is_planned(ask, own[18 + n], f"x{n}"), threads=8)
+        assert (sum(planned), Message.objects.count()) == (2, 20)
+
+    def test_many_do_not_pass_the_limit_of_a_phone(self, ask, at_once):
+        own, users = phones.parse(phone()), [make_user() for _ in range(6)]
+        for n in range(8):
+            ask(own, key=f"k{n}", asked_by=users[0])
+        planned = at_once(lambda n: is_planned(ask, own, "x", asked_by=users[n]), threads=6)
+        assert (sum(planned), Message.objects.count()) == (2, 10)
+
+    def test_two_clicks_on_the_last_one_are_both_answered(self, ask, at_once):
+        for n in range(9):
+            ask(key=f"k{n}")
+        found = at_once(lambda _: ask(key="last").pk, threads=4)
+        assert len(set(found)) == 1
+
 
 class TestTheNumberItLeavesBy:
     def test_is_the_one_the_person_hears_the_brand_from(self, ask, brand, lane):
@@ -164,26 +198,103 @@ class TestTheNumberItLeavesBy:
 
 class TestConsent:
     def test_of_a_new_phone_is_on_record_word_for_word(self, ask, brand):
-        lead = ask().lead
-        assert (lead.brand, lead.source) == (brand, "staff test")
+        message = ask()
+        assert (message.lead.brand, message.lead.source) == (brand, "staff test")
         words = "This is my own phone, and I agree to get test messages of Acme on it."
-        assert (lead.consent.wording, lead.consent.method) == (words, "web")
+        event = message.single.consent
+        assert (event.wording, event.method, event.person) == (words, "web", message.person)
+        assert ConsentEvent.objects.get() == event
 
     def test_puts_nobody_on_a_list(self, ask):
         ask()
         assert not ListEntry.objects.exists()
 
-    def test_of_whom_the_brand_knows_stands_beside_the_one_its_campaigns_rest_on(self, ask, brand):
-        lead = make_lead(brand)
+    @pytest.mark.parametrize("fields", [{}, {"consent": None}], ids=["with", "without"])
+    def test_stands_beside_the_one_of_the_lead(self, ask, brand, fields):
+        lead = make_lead(brand, **fields)
         message = ask(phones.parse(lead.person.phone))
         assert (message.lead, Lead.objects.get().consent) == (lead, lead.consent)
         assert Lead.objects.get().first_name == "Ada"
-        assert ConsentEvent.objects.filter(person=lead.person, method="web").count() == 1
+        assert message.single.consent.method == "web"
 
-    def test_is_taken_of_a_lead_that_had_none(self, ask, brand):
-        lead = make_lead(brand, consent=None)
-        ask(phones.parse(lead.person.phone))
-        assert Lead.objects.get().consent.method == "web"
+    def test_each_test_has_its_own(self, ask):
+        assert ask().single.consent != ask(key="k2").single.consent
+
+    @pytest.mark.parametrize("is_known", [True, False], ids=["known", "new"])
+    def test_lets_no_campaign_in(self, ask, brand, lane, journal, is_known):
+        own = make_lead(brand, consent=None).person.phone if is_known else phone()
+        message = ask(phones.parse(own))
+        (intent,) = walking.hand_over(journal)
+        assert intent.message_id == message.pk
+        slot = make_slot(lane, message.lead, brand=brand)
+        of_campaign = make_due(slot, message.lead, lane, now=NOON)
+        assert walking.hand_over(journal) == []
+        of_campaign.refresh_from_db()
+        assert (of_campaign.status, of_campaign.reason) == (Status.REFUSED, Reason.NO_CONSENT)
+
+    @pytest.mark.parametrize("is_known", [True, False], ids=["known", "new"])
+    def test_gives_way_to_any_that_is_taken_in_later(self, ask, brand, is_known):
+        own = make_lead(brand, consent=None).person.phone if is_known else phone()
+        message = ask(phones.parse(own))
+        years_ago = NOON - timedelta(days=3000)
+        row = LeadRow(own, None, "Kim", "", "", "", "", years_ago, "Yes", "", "", "fair", {})
+        Intake(brand_id=brand.pk, list_id=None).take_in([row])
+        lead = Lead.objects.get()
+        assert (lead, lead.consent.agreed_at) == (message.lead, years_ago)
+
+    def test_is_what_a_test_rests_on(self, ask, journal):
+        message = ask()
+        SingleText.objects.update(consent=None)
+        assert walking.hand_over(journal) == []
+        message.refresh_from_db()
+        assert (message.status, message.reason) == (Status.REFUSED, Reason.NO_CONSENT)
+
+
+class TestToSomebodyOnAList:
+    """Whoever typed the number may hold another's phone: then the rules of campaigns bind."""
+
+    @pytest.fixture(params=["of-this-brand", "of-another-brand"])
+    def listed(self, request, brand):
+        """The phone of a person who stands on a list."""
+        lead = make_lead(brand)
+        owner = brand if request.param == "of-this-brand" else make_brand()
+        beside = lead if owner == brand else make_lead(owner, lead.person)
+        make_list(owner, beside)
+        return phones.parse(lead.person.phone)
+
+    def test_waits_for_the_hours_and_ends_with_that_reason(self, ask, listed, journal):
+        set_clock(NIGHT)
+        message = ask(listed)
+        assert walking.hand_over(journal) == []
+        assert Due.objects.get().reason == Reason.QUIET_HOURS
+        set_clock(NIGHT + 11 * MINUTE)
+        upkeep.sweep_expired()
+        message.refresh_from_db()
+        assert (message.status, message.reason) == (Status.EXPIRED, Reason.QUIET_HOURS)
+
+    def test_is_not_written_past_the_close_of_the_window(self, ask, listed, journal):
+        set_clock(NOON + 9 * HOUR - timedelta(seconds=30))  # 20:59:30 in New York
+        ask(listed)
+        (intent,) = walking.hand_over(journal)
+        assert intent.window_closes_at == NOON + 9 * HOUR
+
+    def test_waits_for_what_the_person_had_lately(self, ask, listed, journal):
+        ask(listed)
+        assert len(walking.hand_over(journal)) == 1
+        ask(listed, key="k2")
+        assert walking.hand_over(journal) == []
+        assert Due.objects.get().reason == Reason.PERSON_LIMIT
+        walking.assert_all_adds_up()
+
+    def test_in_one_batch_takes_of_the_persons_allowance_once(self, ask, listed, journal):
+        for n in range(3):
+            ask(listed, key=f"k{n}")
+        assert len(walking.hand_over(journal)) == 1
+
+    def test_who_is_known_but_on_no_list_gets_it_at_night(self, ask, brand, journal):
+        set_clock(NIGHT)
+        ask(phones.parse(make_lead(brand).person.phone))
+        assert len(walking.hand_over(journal)) == 1
 
 
 class TestRefusals:
@@ -220,12 +331,32 @@ class TestRefusals:
         assert refusal(ask, to=phones.parse(lead.person.phone)) == "phone"
 
     def test_of_the_twenty_first_within_an_hour(self, ask):
+        own = [phones.parse(phone()) for _ in range(21)]
         for n in range(20):
-            ask(key=f"k{n}")
-        assert refusal(ask, key="k20") == "phone"
-        assert ask(key="k0")  # what was sent is still found
+            ask(own[n], key=f"k{n}")
+        assert refusal(ask, to=own[20], key="k20") == "phone"
+        assert ask(own[0], key="k0")  # what was sent is still found
         set_clock(NOON + HOUR + MINUTE)
-        assert ask(key="k20")
+        assert ask(own[20], key="k20")
+
+    @pytest.mark.parametrize("is_known", [True, False], ids=["known", "new"])
+    def test_of_the_eleventh_to_one_phone_within_an_hour_whoever_asks(self, ask, brand, is_known):
+        own = phones.parse(make_lead(brand).person.phone if is_known else phone())
+        for n in range(10):
+            ask(own, key=f"k{n}", asked_by=make_user())
+        assert refusal(ask, to=own, key="k10") == "phone"
+        assert ask(phones.parse(phone()), key="k10")
+        set_clock(NOON + HOUR + MINUTE)
+        assert ask(own, key="k10")
+
+    def test_of_the_eleventh_to_one_phone_by_another_brand(self, ask, campaign):
+        own = phones.parse(phone())
+        for n in range(10):
+            ask(own, key=f"k{n}")
+        other = make_brand()
+        make_route(other, make_number())
+        campaign.brand, campaign.template = other, make_template(other)
+        assert refusal(ask, to=own, key="k10") == "phone"
 
     def test_leaves_nothing_behind(self, ask, brand):
         refusal(ask, values={})
@@ -275,10 +406,11 @@ class TestTheWalk:
         assert list(walking.caps().values()) == [3]
 
     def test_holds_a_campaign_to_the_same_person_afterwards(self, ask, brand, lane, journal):
-        message = ask()
-        walking.hand_over(journal)
-        slot = make_slot(lane, message.lead, brand=brand)
-        make_due(slot, message.lead, lane, now=NOON)
+        lead = make_lead(brand)
+        ask(phones.parse(lead.person.phone))
+        assert len(walking.hand_over(journal)) == 1
+        slot = make_slot(lane, lead, brand=brand)
+        make_due(slot, lead, lane, now=NOON)
         assert walking.hand_over(journal) == []
         assert Due.objects.get().reason == Reason.PERSON_LIMIT
 
@@ -404,6 +536,18 @@ class TestAfterTheAnswer:
         assert (walking.caps(), recent) == (as_sent[0], [entry[1:] for entry in as_sent[1]])
         walking.assert_all_adds_up()
 
+    def test_a_fault_keeps_to_the_campaigns_own_route(self, ask, campaign, journal):
+        one, two = make_number(), make_number()
+        campaign.route = make_route(campaign.brand, one, two, is_default=False)
+        first = ask().due.lane
+        walking.come_back(walking.hand_over(journal), NotSent("401", fault=Fault.ACCOUNT))
+        assert Due.objects.get().lane == ({one, two} - {first}).pop()
+
+    def test_it_keeps_its_priority(self, ask, journal):
+        before = ask().due.priority
+        walking.come_back(walking.hand_over(journal), NotSent("429", throttled=True))
+        assert Due.objects.get().priority == before == 0
+
     def test_the_journal_of_a_dead_worker_settles_it(self, ask, journal):
         message = ask()
         (intent,) = walking.hand_over(journal)
@@ -421,6 +565,27 @@ class TestAfterTheAnswer:
         SenderNumber.objects.filter(pk=lane.pk).update(paused_at=NOON)
         assert routing.move_resting() == 1
         assert Due.objects.get(message=message).lane == other
+
+    def test_rows_of_a_resting_number_keep_to_the_campaigns_own_route(self, ask, campaign, lane):
+        one, two = make_number(), make_number()
+        campaign.route = make_route(campaign.brand, one, two, is_default=False)
+        first = ask().due.lane
+        SenderNumber.objects.filter(pk=first.pk).update(paused_at=NOON)
+        assert routing.move_resting() == 1
+        assert Due.objects.get().lane == ({one, two} - {first}).pop()
+
+    def test_of_two_routes_of_the_brand_each_row_keeps_to_its_own(self, ask, campaign, lane):
+        """Both wait in the brand's queue for the same number."""
+        usual, own = make_number(), make_number()
+        campaign.brand.route_set.get().numbers.create(number=usual, order=1)
+        by_default = ask(phones.parse(phone()))
+        campaign.route = make_route(campaign.brand, lane, is_default=False)
+        campaign.route.numbers.create(number=own, order=1)
+        by_its_own = ask(phones.parse(phone()))
+        SenderNumber.objects.filter(pk=lane.pk).update(paused_at=NOON)
+        assert routing.move_resting() == 2
+        lanes = dict(Due.objects.values_list("message", "lane"))
+        assert lanes == {by_default.pk: usual.pk, by_its_own.pk: own.pk}
 
 
 class TestPicking:

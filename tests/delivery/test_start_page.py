@@ -7,13 +7,13 @@ import pytest
 from django.urls import reverse
 
 from brands.models import Brand
-from campaigns.models import Campaign, Slot, TemplateVersion
+from campaigns.models import Campaign, ListRoute, Slot, Template, TemplateVersion
 from compliance import consent
 from compliance.models import Person
 from delivery import starting_page
-from delivery.forecast import TooLong
-from leads.models import ListEntry
-from providers.models import ProviderAccount, SenderNumber
+from delivery.forecast import TooLong, forecast
+from leads.models import LeadList, ListEntry
+from providers.models import ProviderAccount, Route, SenderNumber
 from tests.factories import (
     DAY,
     NOON,
@@ -26,6 +26,7 @@ from tests.factories import (
     make_number,
     make_places,
     make_route,
+    make_template,
 )
 from tests.staff import client_of, log_in, make_user, shoot
 
@@ -83,12 +84,72 @@ def pretend(monkeypatch, people):
     ask = starting_page.forecast
     counts = iter(people)
 
-    def forecast(campaign):
+    def pretended(campaign):
         told = ask(campaign)
         told.slots[0].leaving = next(counts)
         return told
 
-    monkeypatch.setattr(starting_page, "forecast", forecast)
+    monkeypatch.setattr(starting_page, "forecast", pretended)
+
+
+def after_the_next_figures(monkeypatch, change):
+    """A colleague does something between the forecast and the start."""
+
+    def slowly(campaign):
+        told = forecast(campaign)
+        monkeypatch.setattr(starting_page, "forecast", forecast)
+        change()
+        return told
+
+    monkeypatch.setattr(starting_page, "forecast", slowly)
+
+
+def another_route(campaign):
+    return make_route(campaign.brand, make_number(), is_default=False)
+
+
+def another_default(campaign):
+    Route.objects.update(is_default=False)
+    make_route(campaign.brand, make_number())
+
+
+def another_slot(campaign):
+    """What was seen has been started by a colleague, and is over; another stands in its place."""
+    settled = {"template_version": campaign.template.latest(), "route": Route.objects.get()}
+    campaign.slots.update(state="closed", **settled)
+    add_slot(campaign, ordinal=2)
+
+
+CHANGES = {
+    "another list": lambda campaign: Campaign.objects.update(
+        lead_list=make_list(campaign.brand, make_lead(campaign.brand))
+    ),
+    "other rules of the list": lambda campaign: LeadList.objects.update(rules={"state": "NY"}),
+    "another text": lambda campaign: TemplateVersion.objects.create(
+        template=campaign.template, number=2, text="Other words"
+    ),
+    "another template": lambda campaign: Campaign.objects.update(
+        template=make_template(campaign.brand)
+    ),
+    "another opt-out line": lambda campaign: Brand.objects.update(opt_out_line="STOP to end"),
+    "another destination": lambda campaign: Campaign.objects.update(
+        destination="https://jobs.example.com/x"
+    ),
+    "another route of the campaign": lambda campaign: Campaign.objects.update(
+        route=another_route(campaign)
+    ),
+    "another route of the list": lambda campaign: ListRoute.objects.create(
+        lead_list=campaign.lead_list, route=another_route(campaign)
+    ),
+    "another route of the brand": another_default,
+    "another cap": lambda campaign: Campaign.objects.update(daily_cap=500),
+    "leave to repeat words": lambda campaign: Campaign.objects.update(repeats_words=True),
+    "a slot more": lambda campaign: add_slot(campaign, ordinal=2),
+    "another day": lambda campaign: campaign.slots.update(local_date=DAY + timedelta(days=1)),
+    "another time": lambda campaign: campaign.slots.update(local_time=time(15)),
+    "another length": lambda campaign: campaign.slots.update(length_minutes=60),
+    "another slot at that time": another_slot,
+}
 
 
 class TestThePage:
@@ -286,18 +347,7 @@ class TestStarting:
         form = {"seen": seen_on(page), "typed": "12000"}
         assert marketer.post(address(campaign), form).url == "/admin/"
 
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda campaign: add_slot(campaign, ordinal=2),
-            lambda campaign: campaign.slots.update(local_time=time(15)),
-            lambda campaign: TemplateVersion.objects.create(
-                template=campaign.template, number=2, text="Other words"
-            ),
-            lambda campaign: Campaign.objects.update(destination="https://jobs.example.com/x"),
-        ],
-        ids=["a-slot-more", "another-time", "another-text", "another-destination"],
-    )
+    @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
     def test_asks_again_when_the_campaign_is_not_what_was_seen(self, brand, marketer, change):
         campaign = a_campaign(brand, make_lead(brand))
         form = {"seen": seen_on(marketer.get(address(campaign)))}
@@ -305,6 +355,34 @@ class TestStarting:
         page = marketer.post(address(campaign), form)
         assert "The campaign has changed since you looked at it." in page.text
         assert not campaign.slots.filter(state="open").exists()
+        again = {"seen": seen_on(page), "typed": ""}  # now that the new figures were seen
+        assert marketer.post(address(campaign), again).url == "/admin/"
+
+    @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+    def test_asks_again_when_it_changes_while_the_figures_are_made(
+        self, brand, marketer, monkeypatch, change
+    ):
+        campaign = a_campaign(brand, make_lead(brand))
+        form = {"seen": seen_on(marketer.get(address(campaign)))}
+        with monkeypatch.context() as slow:
+            after_the_next_figures(slow, lambda: change(campaign))
+            page = marketer.post(address(campaign), form)
+        assert "The campaign was changed meanwhile: look again." in page.text
+        assert not campaign.slots.filter(state="open").exists()
+        again = {"seen": seen_on(page), "typed": ""}
+        assert marketer.post(address(campaign), again).url == "/admin/"
+
+    @pytest.mark.parametrize("model", [Campaign, LeadList, Template])
+    def test_says_what_was_put_away_while_the_figures_were_made(
+        self, brand, marketer, monkeypatch, model
+    ):
+        campaign = a_campaign(brand, make_lead(brand))
+        form = {"seen": seen_on(marketer.get(address(campaign)))}
+        after_the_next_figures(monkeypatch, lambda: model.objects.update(retired_at=NOON))
+        page = marketer.post(address(campaign), form)
+        assert "is retired; bring it back first." in page.text
+        assert 'name="seen"' not in page.text
+        assert not is_open(campaign)
 
     @pytest.mark.parametrize("seen", ["", "forged:abc", "e30:1x:y"])
     def test_needs_the_page_that_was_seen(self, brand, marketer, seen):
@@ -325,6 +403,15 @@ class TestStarting:
         assert "15 minutes" in look_and_press(marketer, campaign).text
         assert not is_open(campaign)
 
+    def test_not_a_list_of_another_brand(self, brand, marketer):
+        campaign = a_campaign(brand, make_lead(brand))
+        form = {"seen": seen_on(marketer.get(address(campaign)))}
+        rival = make_brand(name="Rival")
+        Campaign.objects.update(lead_list=make_list(rival, make_lead(rival)))
+        page = marketer.post(address(campaign), form)
+        assert "belongs to another brand, Rival." in page.text
+        assert not is_open(campaign)
+
     def test_not_while_something_is_missing(self, brand, marketer):
         campaign = a_campaign(brand, make_lead(brand))
         form = {"seen": seen_on(marketer.get(address(campaign)))}
@@ -337,10 +424,10 @@ class TestStarting:
 class TestAListThatIsTooLong:
     @pytest.fixture(autouse=True)
     def endless(self, monkeypatch):
-        def forecast(campaign):
+        def never(campaign):
             raise TooLong
 
-        monkeypatch.setattr(starting_page, "forecast", forecast)
+        monkeypatch.setattr(starting_page, "forecast", never)
 
     def test_is_started_by_its_name_only(self, brand, marketer):
         campaign = a_campaign(brand, make_lead(brand))
@@ -353,9 +440,10 @@ class TestAListThatIsTooLong:
     def test_is_not_started_by_a_number_that_was_seen_before(self, brand, marketer, monkeypatch):
         campaign = a_campaign(brand, make_lead(brand))
         with monkeypatch.context() as before:
-            before.undo()
-            form = {"seen": seen_on(marketer.get(address(campaign)))}
-        page = marketer.post(address(campaign), form)
+            before.setattr(starting_page, "forecast", forecast)
+            page = marketer.get(address(campaign))
+        assert "Start: 1 person" in page.text
+        page = marketer.post(address(campaign), {"seen": seen_on(page), "typed": "1"})
         assert "Type the name of the list" in page.text
         assert not is_open(campaign)
 
@@ -392,6 +480,21 @@ def test_a_small_campaign_is_started_by_one_press(page, site):
     page.goto(site + address(campaign))
     page.get_by_text("There is nothing left to start").wait_for()
     shoot(page, "started")
+
+
+def test_its_tables_stay_in_their_cards(page, site):
+    brand = a_brand()
+    campaign = a_campaign(brand, *people_of_many_kinds(brand), name="Spring openings")
+    for day in (date(2035, 3, 8), date(2035, 3, 14)):
+        add_slot(campaign, local_date=day)
+    log_in(page, site, make_user(brand, "marketer"))
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(site + address(campaign))
+    shoot(page, "start-tables")
+    for table in page.locator(".so-card table").all():
+        assert table.evaluate("table => table.closest('.so-card').scrollWidth") <= table.evaluate(
+            "table => table.closest('.so-card').clientWidth"
+        )
 
 
 def test_a_big_campaign_is_started_by_its_number(page, site):

@@ -518,6 +518,12 @@ class TestTheOrder:
         expected = [instead.get(name, name) for name in campaign]
         assert [step.__name__ for step in steps.STEPS["test"]] == expected
 
+    def test_of_the_steps_of_a_test_to_a_lead_is_a_campaigns_without_repeats(self):
+        instead = {"fill_in_text": "fill_in_single"}
+        expected = [instead.get(one.__name__, one.__name__) for one in steps.CAMPAIGN]
+        expected.remove("refuse_same_words")
+        assert [step.__name__ for step in steps.STEPS["test-to-a-lead"]] == expected
+
     @pytest.mark.parametrize("kind", [ReplyKind.STOP, ReplyKind.HELP])
     def test_of_a_confirmations_and_a_helps_steps_is_the_designs(self, kind):
         assert names(kind) == [
@@ -646,6 +652,15 @@ class TestWhatATestIsExemptFrom:
 
     def test_without_its_text_it_is_struck(self):
         assert decide(a_test(), facts()) == Struck("fill_in_single")
+
+    @pytest.mark.parametrize(
+        ("case", "places_id"), [("no-place", None), ("night", 7), ("persons-limit", 7)]
+    )
+    def test_to_somebody_on_a_list_passes_neither(self, case, places_id):
+        found = with_single(PASSED_BY[case])
+        to_a_lead = a_test(to_a_lead=True, places_id=places_id)
+        assert decide(to_a_lead, found) == decide(a_draft(places_id=places_id), found)
+        assert not isinstance(decide(to_a_lead, found), Draft)
 
     def test_counts(self):
         assert a_test().counts

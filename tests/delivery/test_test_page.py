@@ -14,10 +14,10 @@ import pytest
 from brands.models import Brand, Membership
 from campaigns.models import Campaign, Template
 from compliance import consent
-from delivery import inbox, singles, worker
+from delivery import inbox, singles, upkeep, worker
 from delivery.models import Due, Message
 from delivery.sender import Sender
-from delivery.states import Status
+from delivery.states import Reason, Status
 from delivery.testing_story import ENDED, GOING, REPORTED
 from leads.models import Lead
 from links.models import Click, ShortLink
@@ -33,8 +33,10 @@ from tests.factories import (
     make_account,
     make_brand,
     make_campaign,
+    make_lead,
     make_list,
     make_number,
+    make_person,
     make_route,
     set_clock,
 )
@@ -106,6 +108,9 @@ class TestTheForm:
         assert f'value="{OWN}"' not in staff.get(url).text
         staff.post(url, form())
         assert f'value="{OWN}"' in staff.get(url).text
+
+    def test_says_when_a_phone_on_a_list_gets_tests(self, staff, url):
+        assert "A phone that is on a list gets tests only in sending hours" in staff.get(url).text
 
     def test_does_not_offer_a_colleagues_number(self, staff, url, brand):
         client_of(make_user(brand, "admin")).post(url, form())
@@ -206,10 +211,10 @@ class TestBadInput:
         assert f'value="{OWN}"' in response.text
 
     def test_the_limit_of_tests_stands_by_the_phone(self, staff, url):
-        for n in range(20):
+        for n in range(10):
             staff.post(url, form(token=f"{n:024d}"))
         html = staff.post(url, form()).text
-        assert 'id="phone-error">You sent 20 tests within an hour' in html
+        assert 'id="phone-error">This phone got 10 tests within an hour' in html
 
 
 class TestWhoMay:
@@ -272,6 +277,18 @@ class TestItsProgress:
         Brand.objects.update(paused_at=NOON)
         walking.hand_over(journal)
         assert "The brand is paused. Resume the brand first." in says()
+
+    def test_to_a_phone_on_a_list_is_held_at_night_and_says_why(self, ask, brand, journal):
+        lead = make_lead(brand, make_person(phone=OWN))
+        make_list(brand, lead)
+        set_clock(NOON + timedelta(hours=11))  # 23:00 in New York
+        says = ask()
+        walking.hand_over(journal)
+        assert Reason.QUIET_HOURS.label in says()
+        set_clock(NOON + timedelta(hours=11, minutes=11))
+        upkeep.sweep_expired()
+        assert Reason.QUIET_HOURS.label in says()
+        assert "hx-trigger" not in says()
 
     def test_is_handed_over(self, ask, journal, lane):
         says = ask()

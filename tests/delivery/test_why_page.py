@@ -22,6 +22,7 @@ from delivery.wording import DO, NEVER_AGAIN
 from leads.models import Lead, ListEntry
 from providers.base import Accepted, InboundMessage, NotSent, Rejected, Unknown
 from providers.base import ErrorClass as Class
+from tests.delivery.texting import later, say, store, texted
 from tests.delivery.walking import come_back, hand_over, make_reply, reported
 from tests.factories import (
     DAY,
@@ -171,7 +172,7 @@ class TestWhoMayAsk:
     def test_changes_nothing_by_a_post(self, brand):
         lead = make_lead(brand)
         response = client_of(make_user()).post(URL, {"phone": lead.person.phone})
-        assert response.context["error"] == ""
+        assert response.status_code == 405
 
 
 class TestWhatKeepsMessagesAway:
@@ -213,6 +214,74 @@ class TestWhatKeepsMessagesAway:
         consent.opt_out([beside.pk], source="staff")
         (words,) = keeps_of(lead)
         assert words.startswith("Somebody with the same e-mail address opted out")
+
+    def test_whom_a_lead_names_beside_binds_the_brands_that_name_them(self, brand, journal):
+        """The other brand goes on texting, so the page must not say that it does not."""
+        beside, other = make_person(phone=None, email="ada@example.com"), make_brand(name="Rival")
+        make_route(other, make_number())
+        lead = make_lead(brand, email_person=beside)
+        elsewhere = make_lead(other, lead.person)
+        consent.opt_out([beside.pk], source="staff")
+        (words,) = keeps_of(lead)
+        assert words.endswith(f"only for {brand}, where the lead has that address")
+        a_slot(brand, lead)
+        a_slot(other, elsewhere)
+        plan_open_slots()
+        hand_over(journal)
+        sent = Message.objects.exclude(status="refused")
+        assert [message.brand for message in sent] == [other]
+
+    def test_whom_a_lead_names_beside_binds_no_brand_that_they_joined_again(self, brand):
+        beside = make_person(phone=None, email="ada@example.com")
+        lead = make_lead(brand, email_person=beside)
+        consent.opt_out([beside.pk], source="staff")
+        consent.rejoin(lead.person_id, brand_id=brand.pk, wording="JOIN", linked=[beside.pk])
+        assert keeps_of(lead) == []
+
+    def test_a_hold_of_whom_a_lead_names_beside_is_of_the_brands_that_name_them(self, brand):
+        beside = make_person(phone=None, email="ada@example.com")
+        lead = make_lead(brand, email_person=beside)
+        make_lead(make_brand(name="Rival"), lead.person)
+        consent.hold([beside.pk], reason="A reply must be judged")
+        (words,) = keeps_of(lead)
+        assert f"is on hold, only for {brand}, where the lead has that address" in words
+
+    def test_a_text_that_is_not_read_yet_holds_everything_and_is_not_shown(self, brand):
+        """Whose words they are is not known before: the number may be another brand's."""
+        lead = make_lead(brand)
+        store(make_number(), lead.person, "my secret")
+        response = page_about(lead, make_user(brand, "marketer"))
+        (keep,) = response.context["keeps"]
+        assert keep.words == "A text of theirs is being read; nothing is sent until then"
+        assert keep.passes
+        assert "my secret" not in response.text
+
+    def test_a_text_that_was_read_holds_nothing(self, brand):
+        lead = make_lead(brand)
+        say(make_number(), lead.person, "hello")
+        assert keeps_of(lead) == []
+
+    def test_a_text_of_whom_a_lead_names_beside_holds_the_brands_that_name_them(self, brand):
+        beside, lane = make_person(email="ada@example.com"), make_number()
+        lead = make_lead(brand, email_person=beside)
+        make_lead(make_brand(name="Rival"), lead.person)
+        store(lane, beside, "my secret")
+        assert keeps_of(lead) == [
+            "A text of somebody with the same e-mail address is being read;"
+            f" nothing is sent till then, only for {brand}, where the lead has that address"
+        ]
+
+    def test_a_text_of_who_names_them_beside_holds_everything(self, brand, journal):
+        owner = make_person(email="ada@example.com")
+        names_them, lead = make_lead(brand, email_person=owner), make_lead(brand, owner)
+        a_slot(brand, lead)
+        plan_open_slots()
+        store(make_number(), names_them.person, "hello")
+        assert keeps_of(lead) == [
+            "A text of somebody with the same e-mail address is being read;"
+            " nothing is sent until then"
+        ]
+        assert hand_over(journal) == []
 
     def test_a_hold_says_why(self, brand):
         lead = make_lead(brand)
@@ -540,6 +609,25 @@ class TestThePageOfAMessage:
         assert [step.words for step in found if step.state.name == "WAITS"] == [
             "It gets its personal link"
         ]
+
+    def test_what_they_wrote_back_to_its_brand_is_shown(self, journal):
+        lane, brand, person = make_number(), make_brand(), make_person()
+        message = texted(person, lane, brand, journal)
+        say(lane, person, "who is this?")
+        found = self.words(shown(message, make_user(brand, "marketer")))
+        assert "The person wrote “who is this?”" in found
+
+    @pytest.mark.parametrize("keep", [say, store], ids=["read", "not read yet"])
+    def test_what_they_wrote_to_another_brand_on_the_number_is_not_shown(self, journal, keep):
+        """Numbers are shared: a text answers the brand that texted last."""
+        lane, brand, person = make_number(), make_brand(), make_person()
+        message = texted(person, lane, brand, journal)
+        later(timedelta(minutes=1))
+        texted(person, lane, make_brand(), journal)
+        keep(lane, person, "my secret")
+        response = shown(message, make_user(brand, "marketer"))
+        assert "my secret" not in response.text
+        assert not any("The person wrote" in words for words in self.words(response))
 
     def test_a_foreign_and_a_missing_one_are_not_there(self, message):
         stranger = client_of(make_user(make_brand(), "admin"))

@@ -8,7 +8,7 @@ import pytest
 
 from brands.models import Brand, Installation
 from campaigns.models import Campaign
-from delivery.models import Attempt, CapCounter
+from delivery.models import Attempt, CapCounter, SingleText
 from reporting.oracle import answers, checks
 from tests.factories import make_brand, make_lead
 from tests.reporting.world import DAY, NOON, NOW, World, said
@@ -129,6 +129,14 @@ class TestPersonLimits:
         at = NOON + timedelta(minutes=1)
         world.send(lead, at, kind="single", is_test=True, idempotency_key="a")
         assert limits(world, tmp_path) == []
+
+    def test_a_test_to_a_phone_on_a_list_that_follows_a_campaign_is_seen(self, world, tmp_path):
+        lead = make_lead(world.brand)
+        world.send(lead, NOON, slot=world.another_slot(), text="Job")
+        at = NOON + timedelta(minutes=1)
+        world.send(lead, at, kind="single", is_test=True, idempotency_key="a")
+        SingleText.objects.update(to_a_lead=True)
+        assert limits(world, tmp_path) == [TOO_SOON]
 
     def test_a_test_counts_on_its_brands_cap(self, world, tmp_path):
         Brand.objects.update(daily_cap=3)

@@ -120,6 +120,12 @@ class TestATestOfStaff:
         world.send(at=at_night, kind="single", is_test=is_test, idempotency_key="k1")
         assert world.problems(tmp_path) == problems
 
+    def test_to_a_phone_on_a_list_may_not(self, world, tmp_path):
+        at_night = NOW - timedelta(hours=10)
+        world.send(at=at_night, kind="single", is_test=True, idempotency_key="k1")
+        SingleText.objects.update(to_a_lead=True)
+        assert world.problems(tmp_path) == QUIET
+
     def test_a_campaigns_message_is_no_test_whatever_its_text_says(self, world, tmp_path):
         message = world.send(at=NOW - timedelta(hours=10), text="Job")
         SingleText.objects.create(message=message, text="Job", is_test=True)

@@ -1,0 +1,93 @@
+"""What waits in the queue already, as far as a campaign that is to start meets it.
+
+It reads and counts; it moves nothing. How long it all takes is `delivery/capacity.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from campaigns.models import Campaign
+from delivery import sql
+from delivery.capacity import Pipe, Wave
+from delivery.routing import Lane
+
+# As the picker and the router treat it: what is paused waits, answers count on no cap, and the rows
+# of a resting number leave by another of their route. A pause of this campaign or of its brand is
+# left out of account, for the campaign itself would wait then.
+AHEAD = """
+WITH usable AS MATERIALIZED (
+    SELECT n.id, a.weight FROM providers_sendernumber n
+    JOIN providers_provideraccount a ON a.id = n.account_id
+    WHERE n.id = ANY(%(lanes)s::bigint[])
+       OR n.paused_at IS NULL AND n.retired_at IS NULL AND a.paused_at IS NULL
+          AND a.retired_at IS NULL AND coalesce(n.rests_until <= %(now)s, true)
+), waiting AS MATERIALIZED (
+    SELECT queue, lane_id, brand_id, campaign_id, date_trunc('minute', not_before) AS ready_at,
+           date_trunc('minute', expires_at) AS expires_at, count(*) AS messages,
+           sum(segments) AS segments
+    FROM delivery_due
+    WHERE (lane_id = ANY(%(lanes)s::bigint[]) OR brand_id = %(brand)s AND queue <> 0)
+      AND expires_at > %(now)s
+    GROUP BY 1, 2, 3, 4, 5, 6
+), moving AS (
+    SELECT w.*, CASE WHEN w.lane_id IN (SELECT id FROM usable) THEN w.lane_id ELSE (
+            SELECT u.id FROM providers_routenumber o JOIN usable u ON u.id = o.number_id
+            WHERE o.weight * u.weight > 0 AND o.route_id IN (
+                SELECT route_id FROM campaigns_slot
+                WHERE campaign_id = w.queue AND state = 'open'
+                UNION
+                SELECT id FROM providers_route WHERE w.queue <= 0 AND brand_id = w.brand_id
+                AND is_default AND channel = 'sms' AND retired_at IS NULL)
+            ORDER BY o.order, u.id LIMIT 1) END AS by_lane
+    FROM waiting w
+    JOIN brands_brand b ON b.id = w.brand_id
+    LEFT JOIN campaigns_campaign c ON c.id = w.queue
+    WHERE (c.paused_at IS NULL OR c.id = %(campaign)s)
+      AND (b.paused_at IS NULL OR b.id = %(brand)s OR w.queue = 0)
+)
+SELECT n.id, n.account_id, n.segments_per_second, a.segments_per_second,
+       m.brand_id = %(brand)s AND m.queue <> 0, coalesce(m.campaign_id = %(campaign)s, false),
+       m.ready_at, m.expires_at, sum(m.messages)::bigint,
+       (sum(m.segments) / sum(m.messages))::float8
+FROM moving m
+JOIN providers_sendernumber n ON n.id = m.by_lane
+JOIN providers_provideraccount a ON a.id = n.account_id
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+"""
+
+
+def ahead(
+    campaign: Campaign, lanes: Sequence[Lane], now: datetime
+) -> tuple[list[Wave], dict[int, Pipe]]:
+    """What waits for the same numbers or counts on the same caps; and the numbers it leaves by."""
+    waves, pipes = [], {}
+    asked = {
+        "campaign": campaign.pk,
+        "brand": campaign.brand_id,
+        "lanes": [lane.number_id for lane in lanes],
+        "now": now,
+    }
+    for (
+        lane_id,
+        *pipe,
+        is_brands,
+        is_campaigns,
+        ready_at,
+        expires_at,
+        messages,
+        segments,
+    ) in sql.rows_named(AHEAD, asked):
+        pipes[lane_id] = Pipe(*pipe)
+        wave = Wave(
+            lane_id=lane_id,
+            ready_at=ready_at,
+            expires_at=expires_at + timedelta(minutes=1),  # of its minute it has a part at least
+            messages=messages,
+            segments=segments,
+            is_brands=is_brands,
+            is_campaigns=is_campaigns,
+        )
+        waves.append(wave)
+    return waves, pipes
