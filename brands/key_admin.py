@@ -49,6 +49,13 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg] # generic for the chec
         if self.instance.pk:
             self.initial["last_day"] = last_day_of(self.instance)
 
+    def clean_name(self) -> str:
+        """It becomes the source of leads that name none, so it must be one."""
+        name = " ".join(self.cleaned_data["name"].split())
+        if not name.isprintable():
+            raise ValidationError("There is a character in this name that cannot be shown.")
+        return name
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         brand = cleaned.get("brand") or (self.instance.brand if self.instance.pk else None)

@@ -67,6 +67,7 @@ def _lock(campaign_id: int, found: Terms) -> None:
     drafts = locked.slots.filter(state=Slot.State.DRAFT).order_by("pk")
     list(drafts.select_for_update(no_key=True))
     refuse_retired(locked)
+    refuse_strangers(locked)
     if terms(locked) != found:
         raise CannotStart(CHANGED)
 

@@ -57,6 +57,31 @@ JOIN providers_provideraccount a ON a.id = n.account_id
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 
+# By some thousand people of the list, who stand for the rest: other lists may be long as well.
+UNPLANNED = """
+WITH mine AS MATERIALIZED (
+    SELECT lead_id FROM leads_listentry WHERE lead_list_id = %s ORDER BY id DESC LIMIT 5000
+)
+SELECT DISTINCT c.id FROM campaigns_slot s JOIN campaigns_campaign c ON c.id = s.campaign_id
+WHERE s.state = 'open' AND c.brand_id = %s AND c.id <> %s AND c.paused_at IS NULL AND EXISTS (
+    SELECT 1 FROM mine
+    JOIN leads_listentry e ON e.lead_id = mine.lead_id AND e.lead_list_id = c.lead_list_id
+    WHERE NOT EXISTS (
+        SELECT 1 FROM delivery_planned p
+        WHERE p.slot_id = s.id AND p.places_id IS NOT DISTINCT FROM e.places_id
+          AND p.through_entry_id >= e.id))
+ORDER BY c.id LIMIT 20
+"""
+
+
+def unplanned(campaign: Campaign) -> list[Campaign]:
+    """Started campaigns of the brand to people of the same list, whose messages are still to come.
+
+    At most twenty. Nobody can say before they are planned what the person limit leaves over.
+    """
+    found = sql.rows(UNPLANNED, campaign.lead_list_id, campaign.brand_id, campaign.pk)
+    return list(Campaign.objects.filter(pk__in=[pk for (pk,) in found]).order_by("pk"))
+
 
 def ahead(
     campaign: Campaign, lanes: Sequence[Lane], now: datetime

@@ -321,11 +321,12 @@ def passed(message: Message, due: Due | None, *, failed_step: str = "") -> list[
 def _ran_out(names: Sequence[str], found: Sequence[StepWords], reason: Reason) -> list[Step]:
     """The steps of what expired. It may have come by often: none is known to be passed."""
     held = f". What held it: {reason.label}" if reason else ""
+    at = next((name for name, one in zip(names, found, strict=True) if reason in one.gives), "")
     steps = []
     for name, one in zip(names, found, strict=True):
         if name == TIME:
             steps.append(Step(one.asks, State.STOPPED, f"Its time ran out{held}"))
-        elif reason in one.gives:
+        elif name == at:
             steps.append(Step(one.asks, State.HELD, reason.label))
         else:
             steps.append(Step(one.asks, State.OPEN))

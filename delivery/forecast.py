@@ -20,7 +20,7 @@ from campaigns.schedule import planning_opens_at
 from campaigns.starting import largest_segments, route_of, version_of
 from compliance.hours import SendingHours
 from delivery import routing, sql
-from delivery.ahead import ahead
+from delivery.ahead import ahead, unplanned
 from delivery.allowances import PersonLimits, cap_keys
 from delivery.audience import Alike, Asked, TooMany, people_of
 from delivery.capacity import Cap, Limits, Pipe, Run, Wave, simulate
@@ -84,7 +84,8 @@ class SlotForecast:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """`segments` are those of the largest message; `prices` of one segment, in micro-dollars, at
-    the cheapest and the dearest of the route's accounts. `ahead` messages wait there already."""
+    the cheapest and the dearest of the route's accounts. `ahead` messages wait there already;
+    `unplanned` campaigns go to people of this list too, and theirs are not known yet."""
 
     slots: Sequence[SlotForecast]
     segments: int
@@ -92,6 +93,7 @@ class Forecast:
     segments_per_second: float
     caps: Sequence[Cap]
     ahead: int
+    unplanned: Sequence[Campaign]
 
     @property
     def people(self) -> int:
@@ -179,6 +181,7 @@ def _forecast(campaign: Campaign, now: datetime) -> Forecast:
         segments_per_second=_speed([number.pipe for number in numbers.values()], brand),
         caps=limits.caps,
         ahead=sum(wave.messages for wave in before),
+        unplanned=unplanned(campaign),
     )
 
 

@@ -82,6 +82,16 @@ class LeadAdmin(ByAddress, NeverDeleted, BigTable):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who was erased on request stays so."""
+        is_erased = obj is not None and obj.status == Status.ERASED
+        return not is_erased and super().has_change_permission(request, obj)
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "status":  # erasing does more than setting a word
+            kwargs["choices"] = [one for one in Status.choices if one[0] != Status.ERASED]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
     @admin.display(description="Name")
     def name_read(self, lead: models.Lead) -> str:
         return str(lead)
@@ -110,9 +120,9 @@ class LeadAdmin(ByAddress, NeverDeleted, BigTable):
     def other_person(self, lead: models.Lead) -> str:
         if lead.email_person is None:
             return "Nobody else"
+        # By the address the brand brought itself: their phone may be known to others only.
         words = "{}, whose e-mail address this is: an opt-out goes to both"
-        other = lead.email_person
-        return format_html(words, link("admin:compliance_person_change", other, other.pk))
+        return words.format(lead.email_person.email)
 
     @admin.display(description="ZIP code")
     def zip_read(self, lead: models.Lead) -> str:

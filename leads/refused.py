@@ -24,7 +24,7 @@ FETCHED = 2_000
 BOM = "\ufeff"
 _ADDRESSES = ("phone", "email")
 _SHORTEST_ADDRESS = 10  # of a shorter one a mask would show too much
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(r"\s*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")  # full-width too
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 COUNT_BY_REASON = """

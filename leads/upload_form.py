@@ -93,6 +93,12 @@ class UploadForm(forms.Form):
             raise forms.ValidationError("There is a character in this name that cannot be shown.")
         return name
 
+    def clean_source(self) -> str:
+        source = " ".join(self.cleaned_data["source"].split())
+        if not source.isprintable():
+            raise forms.ValidationError("There is a character in this that cannot be shown.")
+        return source
+
     def clean_file(self) -> UploadedFile[Any]:
         upload: UploadedFile[Any] = self.cleaned_data["file"]
         try:

@@ -26,10 +26,10 @@ from delivery.states import Status
 S = Status
 GROUPS: Mapping[str, tuple[Status, ...]] = {
     "delivered": (S.DELIVERED,),
-    "accepted": (S.ACCEPTED, S.SENT, S.NO_REPORT),
+    "accepted": (S.ACCEPTED, S.SENT),
     "sending": (S.SENDING,),
     "waiting": (S.PLANNED,),
-    "unknown": (S.UNKNOWN, S.NOT_FOUND),
+    "unknown": (S.UNKNOWN, S.NOT_FOUND, S.NO_REPORT),
     "failed": (S.UNDELIVERED, S.FAILED, S.REJECTED),
     "refused": (S.REFUSED, S.CANCELLED, S.DEAD),
     "expired": (S.EXPIRED,),

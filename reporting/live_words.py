@@ -16,7 +16,10 @@ LABELS = {
     "accepted": ("Accepted", "The provider has it; no final report yet"),
     "delivered": ("Delivered", "The phone has it, the carrier says"),
     "failed": ("Failed", "Rejected by the provider, or not delivered"),
-    "unknown": ("Unknown", "Perhaps taken; it is looked up and never sent again by itself"),
+    "unknown": (
+        "Unknown",
+        "Perhaps it arrived: no report came in time, or perhaps it was not taken",
+    ),
     "refused": ("Refused", "By our rules: opted out, no consent, the same words …"),
     "expired": ("Expired", "Its slot ended before it could leave"),
 }

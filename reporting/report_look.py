@@ -28,8 +28,12 @@ TITLES = {
     What.SENT: ("Sent", "Handed to a provider: delivered, failed, unknown and awaiting."),
     What.DELIVERED: ("Delivered", "The carrier says that it arrived."),
     What.FAILED: ("Failed", "The provider or the carrier says that it did not arrive."),
-    What.UNKNOWN: ("Unknown", "Perhaps taken by the provider. Never sent again."),
-    What.AWAITING: ("Awaiting", "The provider has it; no final report has come."),
+    What.UNKNOWN: (
+        "Unknown",
+        "Perhaps it arrived: no report came in time, or nobody knows whether the provider took it."
+        " Never sent again.",
+    ),
+    What.AWAITING: ("Awaiting", "Handed to the provider; its final report should still come."),
     What.CLICKS: ("Clicks", "Messages whose link was opened at least once."),
     What.STOPS: ("Opt-outs", "Texts read as STOP that came in on that day."),
     What.SUPPRESSED: ("Left out", "People who were never planned: opted out, or unreachable."),

@@ -280,6 +280,11 @@ class TestWhatWasSeen:
         self.meanwhile(monkeypatch, lambda: model.objects.update(retired_at=NOON))
         assert "is retired; bring it back first." in self.refusal(campaign)
 
+    def test_is_not_given_to_another_brand_on_the_way(self, campaign, monkeypatch):
+        rival = make_brand(name="Rival", short_domain="rival.example.com")
+        self.meanwhile(monkeypatch, lambda: Campaign.objects.update(brand=rival, route=None))
+        assert "belongs to another brand, Acme." in self.refusal(campaign)
+
     def meanwhile(self, monkeypatch, change):
         """While the list is gone through, which may take long."""
 

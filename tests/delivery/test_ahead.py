@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import time, timedelta
 
 import pytest
+from django.urls import reverse
 
 from brands.models import Brand, Installation
 from compliance import phones
@@ -34,10 +35,11 @@ from tests.factories import (
     make_list,
     make_number,
     make_person,
+    make_places,
     make_route,
     open_slot,
 )
-from tests.staff import make_user
+from tests.staff import client_of, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -280,3 +282,48 @@ class TestSomebodyLinkedByEMail:
         write_in(make_lead(brand, email_person=owner.person).person)
         (said,) = check(a_campaign(brand, owner), journal).values()
         assert said["expired"] == {"inbound_waiting": 1}
+
+
+class TestCampaignsThatAreNotPlannedYet:
+    """They are named, for what they will send is not in the figures."""
+
+    def opened(self, brand, lead_list, *, at=time(15), **fields):
+        campaign = make_campaign(brand, lead_list, text="Hallo", **fields)
+        open_slot(campaign, on=DAY, at=at)
+        return campaign
+
+    def test_to_the_same_list(self, brand):
+        campaign = a_campaign(brand, *make_leads(brand, 2))
+        other = self.opened(brand, campaign.lead_list)
+        assert forecast(campaign).unplanned == [other]
+
+    def test_to_a_list_that_shares_somebody(self, brand):
+        one, two, three = make_leads(brand, 3)
+        other = self.opened(brand, make_list(brand, two, three))
+        self.opened(brand, make_list(brand, three), name="To others")
+        assert forecast(a_campaign(brand, one, two)).unplanned == [other]
+
+    def test_in_some_places_only(self, brand):
+        east, west = make_lead(brand), make_lead(brand, places=make_places("America/Los_Angeles"))
+        other = self.opened(brand, make_list(brand, east, west), at=time(12))
+        plan_open_slots()
+        assert forecast(a_campaign(brand, west)).unplanned == [other]
+        assert forecast(a_campaign(brand, east)).unplanned == []
+
+    def test_but_neither_its_own_nor_paused_nor_planned_nor_draft_ones(self, brand):
+        campaign = a_campaign(brand, *make_leads(brand, 2))
+        self.opened(brand, campaign.lead_list, paused_at=NOON)
+        self.opened(brand, campaign.lead_list, at=time(12))
+        plan_open_slots()
+        add_slot(make_campaign(brand, campaign.lead_list))
+        open_slot(campaign, on=DAY, at=time(16), ordinal=3)
+        add_slot(campaign, ordinal=4)
+        assert forecast(campaign).unplanned == []
+
+    def test_stand_on_the_page(self, brand):
+        campaign = a_campaign(brand, *make_leads(brand, 2))
+        self.opened(brand, campaign.lead_list, name="Spring & summer")
+        client = client_of(make_user(brand, "marketer"))
+        page = client.get(reverse("start-campaign", args=[campaign.pk]))
+        assert "have not been planned yet" in page.text
+        assert "Spring &amp; summer" in page.text

@@ -9,7 +9,7 @@ from brands.models import Brand, Installation
 from campaigns.models import Template
 from compliance import phones
 from compliance.models import ConsentEvent, Person
-from delivery import picking, routing, settling, singles, upkeep
+from delivery import explain, picking, routing, settling, singles, upkeep
 from delivery.claims import Grant
 from delivery.models import Attempt, Due, Message, SingleText, Sticky
 from delivery.outcomes import apply_reports
@@ -271,6 +271,14 @@ class TestToSomebodyOnAList:
         upkeep.sweep_expired()
         message.refresh_from_db()
         assert (message.status, message.reason) == (Status.EXPIRED, Reason.QUIET_HOURS)
+
+    def test_is_explained_by_the_steps_it_passed(self, ask, listed, journal):
+        set_clock(NIGHT)
+        message = ask(listed)
+        walking.hand_over(journal)
+        found = explain.passed(message, Due.objects.get())
+        (waits,) = [step for step in found if step.state == explain.State.WAITS]
+        assert waits.detail == Reason.QUIET_HOURS.label
 
     def test_is_not_written_past_the_close_of_the_window(self, ask, listed, journal):
         set_clock(NOON + 9 * HOUR - timedelta(seconds=30))  # 20:59:30 in New York

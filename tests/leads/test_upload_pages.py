@@ -306,6 +306,9 @@ class TestTheFileOfRefusedRows:
             ("+1 212 555 0142", "'+1 212 555 0142"),
             ("Ada", "Ada"),
             ("", ""),
+            pytest.param("\n=1+1", "'\n=1+1", id="after a line end"),
+            pytest.param("\u00a0=1+1", "'\u00a0=1+1", id="after a hard space"),
+            pytest.param("\uff1d1+1", "'\uff1d1+1", id="full-width"),
         ],
     )
     def test_has_no_formulas_in_it(self, text, cell):

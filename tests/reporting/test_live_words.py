@@ -12,6 +12,8 @@ from reporting import live_words
 from reporting.live import GROUPS
 from reporting.live_board import Figures, Row
 from reporting.live_finish import Finish, Span
+from reporting.report import PARTS, What
+from reporting.report_look import TITLES
 from tests.factories import NOON
 
 HOUR = timedelta(hours=1)
@@ -99,6 +101,14 @@ class TestWords:
 class TestParts:
     def test_name_every_group_once(self):
         assert set(live_words.LABELS) == set(live_words.BAR) == set(GROUPS)
+
+    @pytest.mark.parametrize("what", [What.DELIVERED, What.UNKNOWN, What.FAILED, What.WAITING])
+    def test_of_one_name_hold_what_the_reports_column_of_that_name_holds(self, what):
+        assert set(GROUPS[what]) == set(PARTS[what])
+        assert live_words.LABELS[what][0] == TITLES[what][0]
+
+    def test_of_what_is_awaited_hold_what_the_reports_column_does(self):
+        assert {*GROUPS["sending"], *GROUPS["accepted"]} == set(PARTS[What.AWAITING])
 
     def test_of_a_bar_are_those_with_messages_and_fill_it(self):
         shown = live_words.bar(Figures(Counter(delivered=1, waiting=3)))

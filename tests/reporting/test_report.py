@@ -70,6 +70,11 @@ def test_the_parts_hold_every_status_once():
     assert sorted(found) == sorted(Status)
 
 
+def test_nothing_is_awaited_of_what_got_no_report_in_time():
+    assert Status.NO_REPORT in PARTS[What.UNKNOWN]
+    assert set(PARTS[What.AWAITING]) == {Status.SENDING, Status.ACCEPTED, Status.SENT}
+
+
 class TestTable:
     @pytest.mark.parametrize("group", Group)
     def test_every_line_adds_up_across(self, facts, group):
