@@ -36,7 +36,6 @@ from reporting.report_look import (
 PAGE = 50
 SECONDS = 8.0
 EVERYTHING = 10_000_000
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @pages.staff_page(Ability.FIGURES)
@@ -163,7 +162,7 @@ def _csv_rows(asked: Asked, table: Table, names: Names) -> Iterator[list[object]
     rates = ["Delivered of sent, %", "Opt-outs for 100 delivered"]
     yield [*keys, *(TITLES[what][0] for what in What), *rates]
     for line in table.lines:
-        yield [*map(_safe, names.labels(line)), *_csv_numbers(line)]
+        yield [*map(safe, names.labels(line)), *_csv_numbers(line)]
     yield ["Total", *[""] * (len(keys) - 1), *_csv_numbers(table.total)]
 
 
@@ -173,8 +172,3 @@ def _csv_numbers(line: Line) -> list[object]:
         *(line.of(what) for what in What),
         *("" if rate is None else f"{rate:.2f}" for rate in rates),
     ]
-
-
-def _safe(text: str) -> str:
-    """A spreadsheet takes a cell that begins like this for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
