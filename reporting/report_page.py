@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from brands import access, clock, pages
 from brands.access import Ability
+from leads.refused import safe
 from reporting import report
 from reporting.report import NOBODY, Group, Line, Scope, Table, TooSlow, What
 from reporting.report_form import GROUPS, LONGEST, Asked, campaigns_to_choose, read
