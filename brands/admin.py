@@ -244,6 +244,9 @@ class BrandAdmin(NeverDeleted, Braked):
     )
     actions = (pause, resume, retire_and_pause, bring_back)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Brand | None = None) -> Any:
+        return self.fieldsets if obj else self.fieldsets[:-1]
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return access.may(request.user, Ability.OWN, None)
 

@@ -16,6 +16,7 @@ from django.utils.dateformat import format as in_words
 
 from brands import clock
 from brands.models import Brand
+from brands.zones import city
 from campaigns.models import Campaign, Slot, Template
 from campaigns.rendering import BadTemplate, check_template
 from campaigns.versions import add_version
@@ -193,7 +194,7 @@ def wrong_slot(brand: Brand, slot: SlotDraft, now: datetime) -> str:
     if slot.local_date > here.date() + FARTHEST:
         return f"This is more than {FARTHEST.days} days away; is the year right?"
     if slot.local_date < here.date() or _end(slot, zone) <= now:
-        place = brand.zone.rpartition("/")[2].replace("_", " ")
+        place = city(brand.zone)
         return f"This time is over in {place}, where it is {in_words(here, 'j M Y, H:i')}."
     hours = hours_of(brand).on(slot.local_date)
     day = in_words(slot.local_date, "l")

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from brands.zones import city
 from compliance.hours import load_zone
 from delivery.models import Attempt, Due, Inbound, Message, Outcome
 from delivery.states import Kind, Reason, Status
@@ -66,11 +67,6 @@ class Clock:
         if known and len({at.astimezone(zone).utcoffset() for zone in known}) == 1:
             return known[0], f"in {city(known[0].key)}" if len(known) == 1 else "their time"
         return ZoneInfo(self.brand_zone), f"in {city(self.brand_zone)}"
-
-
-def city(zone: str) -> str:
-    """As in "New York", of America/New_York."""
-    return zone.rpartition("/")[2].replace("_", " ")
 
 
 def small(label: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -135,8 +134,8 @@ class InboundReviewAdmin(Readable, ReadOnly, BigTable):
         return review.inbound.text
 
     @admin.display(description="Came at")
-    def received_at(self, review: InboundReview) -> datetime:
-        return review.inbound.received_at
+    def received_at(self, review: InboundReview) -> str:
+        return f"{review.inbound.received_at:%-d %b %Y, %H:%M:%S} UTC"
 
     @admin.display(description="Judged as")
     def decided(self, review: InboundReview) -> SafeString:

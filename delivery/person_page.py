@@ -18,13 +18,14 @@ from django.db.models import Q, QuerySet
 from brands import access, clock
 from brands.access import Ability, Visitor
 from brands.models import Brand, Installation
+from brands.zones import city
 from campaigns.models import Slot
 from compliance import phones
 from compliance.models import OptOutEvent, Person, Rejoin
 from delivery import absence
 from delivery.absence import Absence, Suppression, suppressions
 from delivery.allowances import PersonLimits
-from delivery.explain import Clock, city, in_short, kind_of_sending, small
+from delivery.explain import Clock, in_short, kind_of_sending, small
 from delivery.facts import KEEP_RECENT
 from delivery.models import Inbound, Message
 from delivery.states import Reason, Status

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 
 from brands.models import Installation
+from brands.zones import city
 from campaigns import sizing
 from campaigns.models import Campaign
 from campaigns.rendering import MissingValue
@@ -81,7 +82,7 @@ def moment(at: datetime | None, zone: str) -> Moment | None:
         return None
     local, utc = at.astimezone(ZoneInfo(zone)), at.astimezone(UTC)
     also = "%H:%M" if local.date() == utc.date() else "%-d %b, %H:%M"
-    place = zone.rpartition("/")[2].replace("_", " ")
+    place = city(zone)
     day = f"{local:%a %-d %b}"
     return Moment(f"{day} {local:%Y}", day, f"{local:%H:%M}", place, f"{utc:{also}}")
 

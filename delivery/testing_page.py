@@ -24,11 +24,12 @@ from compliance import phones
 from delivery import singles
 from delivery.models import Attempt, Message
 from delivery.singles import LIVES, CannotTest, Name
-from delivery.testing_story import DID, NOT, WAITS, is_final, story
+from delivery.states import Status
+from delivery.testing_story import is_final, story
+from delivery.wording import TONES
 from providers.models import ProviderAccount
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,64}")
-PILLS = {DID: "so-good", WAITS: "so-info", NOT: "so-bad"}
 NOBODY = {
     "first_name": "Robin",
     "last_name": "Sample",
@@ -184,8 +185,8 @@ def _progress(campaign: Campaign, user: AbstractBaseUser, message_id: int) -> di
     return {
         "message": message,
         "attempt": attempt,
-        "lines": (lines := story(message, due, attempt, tries)),
-        "pill": PILLS[lines[-1].tone if is_final(message) else WAITS],
+        "lines": story(message, due, attempt, tries),
+        "pill": f"so-{TONES[Status(message.status)] or 'info'}",
         "is_final": is_final(message),
         "goes_on": not is_final(message) and clock.now() < message.expires_at + LIVES,
         "pretend_phone": _pretend_phone(message, account),

@@ -1,48 +1,41 @@
-"""How far a test has come, in sentences for the person who waits for it with the phone in hand."""
+"""How far a test has come, in sentences for the person who waits for it with the phone in hand.
+
+What a state means is said in the words of `wording.py`; here stands what only a tester can do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from delivery.explain import STOPPED
 from delivery.models import Attempt, Due, Message
 from delivery.states import Reason, Status
+from delivery.wording import DO, MEANS, TONES
 
 DID, WAITS, NOT = "did", "waits", "not"
 GOING = frozenset({Status.PLANNED, Status.SENDING, Status.ACCEPTED, Status.SENT, Status.UNKNOWN})
+TONE_OF: Mapping[str, str] = {"good": DID, "bad": NOT, "info": WAITS, "warn": WAITS}
+"""The tone of a line by that of the state it tells."""
 
-REPORTED: dict[str, tuple[str, str]] = {
-    Status.ACCEPTED: (WAITS, "The carrier's report is awaited. The text may be there already."),
-    Status.SENT: (WAITS, "The carrier has it; its report of the delivery is awaited."),
-    Status.DELIVERED: (DID, "Delivered: it is on the phone."),
-    Status.UNDELIVERED: (NOT, "Not delivered: the carrier could not reach this phone."),
-    Status.FAILED: (NOT, "Not delivered: a carrier or the provider blocked it on the way."),
-    Status.NO_REPORT: (DID, "No report came. Look at the phone: most of these did arrive."),
-    Status.UNKNOWN: (
-        WAITS,
-        "Nobody knows yet whether the provider took it; it is being looked up, and not sent again.",
-    ),
-    Status.NOT_FOUND: (NOT, "The provider knows nothing of it. Look at the phone, or test again."),
-    Status.REJECTED: (NOT, "The provider refused this number or this text."),
+LOOK: Mapping[Status, str] = {
+    Status.NO_REPORT: "Look at the phone: most of these did arrive.",
+    Status.NOT_FOUND: "Look at the phone, or test again.",
 }
-ENDED: dict[str, str] = {
-    Status.REFUSED: "Not sent.",
-    Status.EXPIRED: "Not sent: it waited for ten minutes, and then its time was up.",
-    Status.CANCELLED: "Cancelled.",
-    Status.DEAD: "Given up after several tries.",
-}
-ADVICE: dict[str, str] = {
+ADVICE: Mapping[Reason, str] = {
     Reason.OPTED_OUT: "Text START from that phone to the brand's number, then send a new test.",
-    Reason.PERSON_HELD: "Judge the reply first: it waits under Replies to judge.",
     Reason.UNDELIVERABLE: "A text from that phone to the brand's number shows that it works.",
-    Reason.LEAD_INACTIVE: "Switch the lead with this number on again, under Leads.",
-    Reason.STOP_ALL: "Nothing leaves until sending goes on.",
-    Reason.BRAND_PAUSED: "Resume the brand first.",
-    Reason.LANE_PAUSED: "Resume the number or its account.",
+    Reason.NO_CONSENT: "Ask for a new test: each notes a consent of its own.",
+    Reason.QUIET_HOURS: "It is on a list: test again in sending hours, or with another phone.",
+    Reason.PERSON_LIMIT: "It is on a list: test again when it may get one more, or with another"
+    " phone.",
     Reason.BRAND_CAP: "Raise the brand's daily cap, or try again tomorrow.",
+    Reason.CAMPAIGN_CAP: "Raise the campaign's daily cap, or try again tomorrow.",
     Reason.CANNOT_RENDER: "Give every {name} of the text a value, and a {link} its destination.",
-    Reason.TOO_LONG: "Shorten the text.",
+    Reason.NO_CAPACITY: "The numbers were busy: test again.",
 }
+"""What is to be done about a test, where it is not what is to be done about any message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +62,8 @@ def story(message: Message, due: Due | None, attempt: Attempt | None, tries: int
         return [*lines, *_handed_over(message, attempt)]
     if due is not None:
         return [*lines, _waiting(due)]
-    words = ENDED.get(message.status, "It left the queue; look again in a moment.")
+    status = Status(message.status)
+    words = MEANS[status] if status in STOPPED else "It left the queue; look again in a moment."
     return [*lines, Line(NOT, words, None, _because(message.reason))]
 
 
@@ -83,18 +77,21 @@ def _waiting(due: Due) -> Line:
 def _because(reason: str) -> str:
     if not reason:
         return ""
-    return f"{Reason(reason).label}. {ADVICE.get(reason, '')}".strip()
+    why = Reason(reason)
+    return f"{why.label}. {ADVICE.get(why) or DO[why]}"
 
 
 def _handed_over(message: Message, attempt: Attempt) -> list[Line]:
     whom = f"Handed to {attempt.account}, from {attempt.number}."
-    if message.status == Status.SENDING:
+    status = Status(message.status)
+    if status == Status.SENDING:
         return [Line(WAITS, whom, attempt.intent_at, "Its answer is awaited.")]
     lines = [Line(DID, whom, attempt.intent_at)]
-    if attempt.outcome == "accepted" and message.status != Status.REJECTED:
+    if attempt.outcome == "accepted" and status != Status.REJECTED:
         lines.append(Line(DID, f"{attempt.account} accepted it.", attempt.answered_at))
-    tone, words = REPORTED[message.status]
+    tone = TONE_OF.get(TONES[status], NOT)
     code = attempt.report_code or attempt.code
-    detail = f"Their code: {code}" if code and tone == NOT else ""
-    lines.append(Line(tone, words, attempt.reported_at, detail))
+    codes = f"Their code: {code}" if code and tone == NOT else ""
+    detail = " ".join(one for one in (LOOK.get(status, ""), codes) if one)
+    lines.append(Line(tone, MEANS[status], attempt.reported_at, detail))
     return lines

@@ -24,6 +24,7 @@ from brands.admin import (
     retire,
 )
 from brands.paging import BigTable, Page, pill
+from brands.zones import city
 from compliance.admin import ByAddress
 from compliance.models import Places
 from leads import models, sizes
@@ -159,7 +160,7 @@ def in_places(places: Places | None) -> str:
         return "Not known: a person without a phone number gets no texts."
     if places.is_assumed:
         return "Anywhere in the United States: nothing tells where."
-    cities = ", ".join(zone.rpartition("/")[2].replace("_", " ") for zone in places.zones)
+    cities = ", ".join(city(zone) for zone in places.zones)
     states = f"; rules of {', '.join(places.states)}" if places.states else ""
     return f"Time of {cities}{states}"
 

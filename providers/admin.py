@@ -43,6 +43,7 @@ from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber, 
 from providers.registry import ADAPTERS
 
 MICROS = 1_000_000  # of a dollar
+STAMPS = ("paused_at", "fault", "resumed_at", "retired_at", "created_at")
 
 
 def field_name(kind: str, credential: str) -> str:
@@ -77,7 +78,7 @@ class WriteOnlyCredentials(forms.ModelForm):  # type: ignore[type-arg] # generic
         decimal_places=6,
         required=False,
         widget=UnfoldAdminDecimalFieldWidget,
-        help_text="Such as 0.0079. Forecasts and reports reckon with it.",
+        help_text="Such as 0.0079. The forecast before a Start reckons with it.",
     )
 
     class Meta:
@@ -220,17 +221,13 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
             *([("What comes back", {"fields": ("inbound_address",)})] if obj else []),
             ("Limits", {"fields": ("segments_per_second", "in_flight")}),
             ("Price and weight", {"fields": ("price", "weight", "pinned_until")}),
-            (
-                "State",
-                {"fields": ("paused_at", "fault", "resumed_at", "retired_at", "created_at")},
-            ),
+            *([("State", {"fields": STAMPS})] if obj else []),
         )
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: ProviderAccount | None = None
     ) -> tuple[str, ...]:
-        stamps = ("created_at", "paused_at", "fault", "resumed_at", "retired_at")
-        return (*(("kind", "inbound_address") if obj else ()), "is_simulated", *stamps)
+        return (*(("kind", "inbound_address") if obj else ()), "is_simulated", *STAMPS)
 
     @admin.display(description="State")
     def state(self, account: ProviderAccount) -> SafeString:
@@ -367,6 +364,9 @@ class RouteNumberInline(Inline):
     model = RouteNumber
     formset = OwnNumbers
     fields = ("number", "order", "weight")
+
+    def get_queryset(self, request: HttpRequest) -> Rows:
+        return super().get_queryset(request).select_related("number")
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any

@@ -162,6 +162,9 @@ class RouteNumber(models.Model):
             models.UniqueConstraint(name="a_number_once_per_route", fields=["route", "number"])
         ]
 
+    def __str__(self) -> str:
+        return str(self.number)
+
 
 class WeightChange(models.Model):
     """Why an account's or a number's weight moved, and by whom."""

@@ -74,13 +74,15 @@ def _moving(seen: Board) -> dict[str, Any]:
     last = seen.last_finish
     finish = live_words.finish(last, seen.now) if last else ""
     what = "all" if seen.is_all_on_its_way else "what is not held"
+    if finish and not finish.startswith("some"):
+        finish = f"{what} {finish}"
     return {
         "audience": seen.figures.audience,
         "tiles": live_words.parts(seen.figures),
         "bar": live_words.bar(seen.figures),
         "waits": live_words.waits(seen.waits),
         "rate": live_words.rate(seen.rate),
-        "finish": f"{what} {finish}" if finish else "",
+        "finish": finish,
         "rows": [_row(row, seen.now) for row in seen.rows[:OPEN_ROWS]],
         "further_rows": [_row(row, seen.now) for row in seen.rows[OPEN_ROWS:MOST_ROWS]],
         "many_rows": len(seen.rows),

@@ -18,7 +18,7 @@ LABELS = {
     "failed": ("Failed", "Rejected by the provider, or not delivered"),
     "unknown": (
         "Unknown",
-        "Perhaps it arrived: no report came in time, or perhaps it was not taken",
+        "Perhaps it arrived: no report came, or perhaps it was never taken",
     ),
     "refused": ("Refused", "By our rules: opted out, no consent, the same words …"),
     "expired": ("Expired", "Its slot ended before it could leave"),
@@ -116,6 +116,9 @@ def pill(row: Row, now: datetime) -> Pill:
 
 
 def _moving(row: Row, now: datetime) -> Pill:
+    held = sum(many for reason, many in row.waits.items() if reason in HELD and reason != NEXT)
+    if held * 2 > row.figures.of("waiting"):  # then speed is not what keeps them
+        return _held(row, now)
     if row.finish and row.finish.is_late:
         ends = clock_time(row.span.end, zone_of(row), now)
         return Pill("so-warn", "Too slow", f"Some will not leave before the slot ends at {ends}")
@@ -146,7 +149,7 @@ def finish(row: Row, now: datetime) -> str:
     if row.finish is None:
         return ""
     at = clock_time(row.finish.at, zone_of(row), now)
-    return f"slot ends {at}" if row.finish.is_late else f"through about {at}"
+    return f"some will not leave by {at}" if row.finish.is_late else f"through about {at}"
 
 
 def window(seconds: float) -> str:

@@ -18,7 +18,8 @@ from delivery import inbox, singles, upkeep, worker
 from delivery.models import Due, Message
 from delivery.sender import Sender
 from delivery.states import Reason, Status
-from delivery.testing_story import ENDED, GOING, REPORTED
+from delivery.testing_story import ADVICE, GOING, TONE_OF, story
+from delivery.wording import DO, MEANS, TONES
 from leads.models import Lead
 from links.models import Click, ShortLink
 from providers.base import Accepted, ErrorClass, Rejected, Unknown
@@ -276,7 +277,7 @@ class TestItsProgress:
         says = ask()
         Brand.objects.update(paused_at=NOON)
         walking.hand_over(journal)
-        assert "The brand is paused. Resume the brand first." in says()
+        assert "The brand is paused. Resume sending on the page of the brand." in says()
 
     def test_to_a_phone_on_a_list_is_held_at_night_and_says_why(self, ask, brand, journal):
         lead = make_lead(brand, make_person(phone=OWN))
@@ -302,7 +303,7 @@ class TestItsProgress:
             pytest.param(Unknown("lost"), "not sent again", True, id="unknown"),
             pytest.param(
                 Rejected(ErrorClass.PERMANENT_CONTENT, "30007"),
-                "The provider refused this number or this text.",
+                MEANS[Status.REJECTED],
                 False,
                 id="rejected",
             ),
@@ -320,9 +321,9 @@ class TestItsProgress:
         intents = walking.hand_over(journal)
         walking.come_back(intents, Accepted("SM1"))
         Message.objects.update(status=Status.SENT)
-        assert "report of the delivery is awaited" in says()
+        assert MEANS[Status.SENT] in says()
         Message.objects.update(status=Status.DELIVERED)
-        assert "Delivered: it is on the phone." in says()
+        assert MEANS[Status.DELIVERED] in says()
         assert "hx-trigger" not in says()
 
     def test_after_a_stop_it_says_how_to_come_back(self, ask, journal, lane):
@@ -358,12 +359,22 @@ class TestItsProgress:
 
 
 class TestTheWords:
-    def test_every_state_has_some(self):
-        spoken_of = {*REPORTED, *ENDED, Status.PLANNED, Status.SENDING}
-        assert spoken_of == set(Status)
-
     def test_what_goes_on_is_not_final(self):
-        assert {status for status in REPORTED if REPORTED[status][0] == "waits"} <= GOING
+        assert {status for status in Status if TONES[status] == "info"} <= GOING
+
+    def test_every_colour_of_a_state_is_told_in_a_tone(self):
+        assert set(TONE_OF) == {tone for tone in TONES.values() if tone}
+
+    @pytest.mark.parametrize("reason", [one for one in Reason if one])
+    def test_every_reason_says_what_to_do(self, reason):
+        ended = Message(status=Status.REFUSED, reason=reason)
+        last = story(ended, None, None, 0)[-1]
+        assert last.words == MEANS[Status.REFUSED]
+        assert last.detail == f"{reason.label}. {ADVICE.get(reason, DO[reason])}"
+
+    def test_what_waits_for_a_slot_is_said_of_no_test(self):
+        told = [ADVICE.get(reason, DO[reason]) for reason in Reason]
+        assert not any("slot" in words for words in told)
 
 
 class Street:
@@ -457,7 +468,7 @@ class TestInABrowser:
         page.get_by_text("Twilio East accepted it.").wait_for()
         wait_until(inbox.is_waiting)
         inbox.apply_waiting()
-        page.get_by_text("Delivered: it is on the phone.").wait_for()
+        page.get_by_text(MEANS[Status.DELIVERED]).wait_for()
         shoot(page, "test-delivered")
         with page.expect_popup() as opening:
             page.get_by_role("link", name="Read it on the pretend phone").click()

@@ -94,7 +94,7 @@ class TestWords:
         assert live_words.finish(a_row(finish=Finish(NOON + HOUR)), NOON) == (
             "through about 13:00 EST"
         )
-        assert live_words.finish(a_row(finish=LATE), NOON) == "slot ends 16:00 EST"
+        assert live_words.finish(a_row(finish=LATE), NOON) == "some will not leave by 16:00 EST"
         assert live_words.finish(a_row(), NOON) == ""
 
 
