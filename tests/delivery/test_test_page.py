@@ -300,7 +300,7 @@ class TestItsProgress:
         ("outcome", "words", "goes_on"),
         [
             pytest.param(Accepted("SM1"), "accepted it.", True, id="accepted"),
-            pytest.param(Unknown("lost"), "not sent again", True, id="unknown"),
+            pytest.param(Unknown("lost"), MEANS[Status.UNKNOWN], True, id="unknown"),
             pytest.param(
                 Rejected(ErrorClass.PERMANENT_CONTENT, "30007"),
                 MEANS[Status.REJECTED],
