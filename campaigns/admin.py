@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, F, OuterRef, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import JSONObject
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
@@ -74,11 +74,13 @@ class Late(Exception):
 
 
 class UntilStart(Page):
-    """A page of what a Start settles: one that comes while the page is saved goes first."""
+    """A page of what a Start settles: one that comes while the page is saved goes first.
 
-    def still_open(self, rows: Rows, names: Set[str]) -> Rows:
-        """Those of the rows that have not been started, if that settles any of these columns."""
-        raise NotImplementedError
+    `settled` are the columns that a Start settles, `before_start` is true of a row until then.
+    """
+
+    settled: tuple[str, ...] = ()
+    before_start = Q()
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
@@ -91,10 +93,9 @@ class UntilStart(Page):
             return redirect(request.path)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        names = self.changed_columns(form)
-        if change and names:
-            rows = self.model._default_manager.select_for_update(no_key=True).filter(pk=obj.pk)
-            if self.still_open(rows, names).first() is None:
+        if change and self.changed_columns(form).intersection(self.settled):
+            rows = self.model._default_manager.select_for_update(no_key=True)
+            if not rows.filter(self.before_start, pk=obj.pk):
                 raise Late
         super().save_model(request, obj, form, change)
 
@@ -184,6 +185,7 @@ def resume(page: Any, request: HttpRequest, rows: Rows) -> None:
 class CampaignAdmin(NeverDeleted, UntilStart, Braked):
     brand_path = "brand"
     settled = ("brand", "lead_list", "destination")
+    before_start = Q(started_at=None)
     form = OneBrand
     change_form_outer_before_template = "campaigns/_campaign_top.html"
     show_add_link = False  # the flow is the way to a new one
@@ -231,9 +233,6 @@ class CampaignAdmin(NeverDeleted, UntilStart, Braked):
         shown = ("state_read", "started_read")
         started = obj is not None and obj.started_at is not None
         return (*shown, *self.settled) if started else shown
-
-    def still_open(self, rows: Rows, names: Set[str]) -> Rows:
-        return rows.filter(started_at=None) if names & {*self.settled} else rows
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.copy_view)
@@ -307,7 +306,9 @@ class SlotAdmin(NeverDeleted, UntilStart):
     autocomplete_fields = ("campaign",)
     ordering = ("-local_date", "-id")
     when = ("local_date", "ordinal", "local_time", "length_minutes")
-    settled = ("template_version", "words", "route", "segments", "left_out_read", "closed_read")
+    settled = when
+    before_start = Q(state=Slot.State.DRAFT)
+    pinned = ("template_version", "words", "route", "segments", "left_out_read", "closed_read")
     fieldsets = (
         (
             None,
@@ -319,7 +320,7 @@ class SlotAdmin(NeverDeleted, UntilStart):
         (
             "Settled at Start",
             {
-                "fields": settled,
+                "fields": pinned,
                 "description": "Words, route and price are those of the moment of Start; later"
                 " changes of the campaign do not touch them.",
             },
@@ -327,15 +328,12 @@ class SlotAdmin(NeverDeleted, UntilStart):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Slot | None = None) -> tuple[str, ...]:
-        settled = ("state_read", *self.settled)
+        pinned = ("state_read", *self.pinned)
         if obj is None:
-            return settled
+            return pinned
         if obj.state == Slot.State.DRAFT:
-            return ("campaign", *settled)
-        return ("campaign", *self.when, *settled)
-
-    def still_open(self, rows: Rows, names: Set[str]) -> Rows:
-        return rows.filter(state=Slot.State.DRAFT)
+            return ("campaign", *pinned)
+        return ("campaign", *self.when, *pinned)
 
     def get_fieldsets(self, request: HttpRequest, obj: Slot | None = None) -> Any:
         """What Start will settle is not there before."""
