@@ -211,11 +211,6 @@ def kept_for(took: float) -> float:
     return min(max(COSTS * took, LEAST_KEPT), MOST_KEPT)
 
 
-def forget(identity: UUID) -> None:
-    """Count again at the next look."""
-    cache.delete(f"{KEY}:{identity}:fresh")
-
-
 def measure(before: Snapshot | None = None, *, patience_ms: int = PATIENCE) -> Snapshot:
     """Count now; a fixed number of statements, fewer with a result from before. Raises TooSlow."""
     began = time.monotonic()

@@ -26,7 +26,7 @@ from tests.factories import (
     open_slot,
     set_clock,
 )
-from tests.reporting.test_live import set_states
+from tests.reporting.test_live import forget, set_states
 from tests.staff import client_of, log_in, make_user, shoot
 
 pytest_plugins = ["tests.browser"]
@@ -162,7 +162,7 @@ class TestIndex:
             lane = make_number()
             fill_queue(make_slot(lane, name=f"More {number}"), lane, 3, now=NOON)
             make_number(lane.account, rests_until=NOON + HOUR)
-        live.forget(Installation.objects.get().identity)
+        forget(Installation.objects.get().identity)
         looks.get(PART)
         assert "More 7" in looks.get(PART).text
         assert statements(lambda: looks.get(PART)) == few

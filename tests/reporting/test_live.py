@@ -63,6 +63,11 @@ def recount(slot):
     return Counter(group_of[one.status] for one in Message.objects.filter(slot=slot))
 
 
+def forget(identity):
+    """Let the next look count again, as when what is kept has grown old."""
+    cache.delete(f"{live.KEY}:{identity}:fresh")
+
+
 def set_states(messages, *statuses):
     """Give the messages these states, in turn, whatever the moves say."""
     with transaction.atomic(), connection.cursor() as cursor:
@@ -367,12 +372,12 @@ class TestLook:
         first = live.look(identity)
         fill_queue(make_slot(lane), lane, 1, now=NOON)
         assert live.look(identity) == first
-        live.forget(identity)
+        forget(identity)
         assert live.look(identity) != first
 
     def test_shows_what_was_while_another_counts(self, identity):
         first = live.look(identity)
-        live.forget(identity)
+        forget(identity)
         cache.add(f"{live.KEY}:{identity}:busy", 1, 10)
         assert live.look(identity) is not None
         assert live.look(identity) == first
@@ -387,7 +392,7 @@ class TestLook:
 
     def test_shows_what_was_where_counting_is_too_slow(self, identity, monkeypatch):
         first = live.look(identity)
-        live.forget(identity)
+        forget(identity)
         monkeypatch.setattr(live, "COUNTS", "SELECT pg_sleep(2), %s, %s, %s")
         monkeypatch.setattr(live.measure, "__kwdefaults__", {"patience_ms": 50})
         assert live.look(identity) == first
