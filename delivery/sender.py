@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import uvloop
 
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal
-from providers.base import Accepted, Adapter, NotSent, Outcome, Rejected, Unknown, outcome_to_json
+from providers.base import Accepted, NotSent, Outcome, Rejected, Unknown, outcome_to_json
 from providers.rates import Breaker
 from providers.registry import adapter
-from providers.transport import Transport
+from providers.transport import TOO_LATE, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +47,45 @@ class Parcel:
     journal: Journal
 
 
+@dataclass(slots=True)
+class Errand:
+    """One intent on its way. `was_announced`: from then on nobody may say that nothing left."""
+
+    intent: Intent
+    write_by: float
+    journal: Journal
+    was_announced: bool = False
+
+    def announce(self) -> NotSent | None:
+        """The journal line before the request, or why there must be none."""
+        if time.monotonic() > self.write_by:
+            return TOO_LATE
+        try:
+            self.journal.leaving(self.intent.send.ref)
+        except CannotWrite:
+            return NotSent("journal_not_written")
+        self.was_announced = True
+        return None
+
+
+@dataclass(slots=True)
+class Places:
+    """The requests in flight of one account, in this process, and what waits for a place."""
+
+    waiting: deque[Errand] = field(default_factory=deque)
+    taken: int = 0
+
+
 class Sender:
     """Start it once a process; `submit` and `collect` are called from the deciding thread."""
 
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker
-        self._answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
-        self._under_way = 0
-        self._count = threading.Lock()
+        self._answers: deque[Answered] = deque()
+        self._came = threading.Event()
+        self._submitted = self._collected = 0
         self._next_at: dict[int, float] = defaultdict(float)
-        self._places: dict[int, asyncio.Semaphore] = {}
+        self._places: defaultdict[int, Places] = defaultdict(Places)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = uvloop.new_event_loop()
         self._transport: Transport | None = None
@@ -69,24 +97,20 @@ class Sender:
     @property
     def under_way(self) -> int:
         """Intents handed over whose outcome was not collected yet."""
-        return self._under_way
+        return self._submitted - self._collected
 
     def submit(self, parcel: Parcel) -> None:
-        with self._count:
-            self._under_way += len(parcel.intents)
+        self._submitted += len(parcel.intents)
         self._loop.call_soon_threadsafe(self._take, parcel)
 
     def collect(self, *, wait: float) -> list[Answered]:
         """All outcomes that are there; waits up to `wait` seconds for the first."""
-        answers: list[Answered] = []
-        try:
-            answers.append(self._answers.get(timeout=wait) if wait else self._answers.get_nowait())
-            while True:
-                answers.append(self._answers.get_nowait())
-        except queue.Empty:
-            pass
-        with self._count:
-            self._under_way -= len(answers)
+        if wait and not self._answers:
+            self._came.clear()
+            if not self._answers:
+                self._came.wait(wait)
+        answers = [self._answers.popleft() for _ in range(len(self._answers))]
+        self._collected += len(answers)
         return answers
 
     def stop(self) -> None:
@@ -113,52 +137,59 @@ class Sender:
             if intent.segments_per_second > 0:  # it may have been set to none after the grant
                 pause = intent.send.segments / intent.segments_per_second
                 self._next_at[intent.lane_id] = start_at + pause
-            task = self._loop.create_task(self._send(intent, write_by, start_at, parcel.journal))
+            errand = Errand(intent, write_by, parcel.journal)
+            if start_at - now > SHORTEST_PAUSE:
+                self._loop.call_later(min(start_at, write_by) - now, self._line_up, errand)
+            else:
+                self._line_up(errand)
+
+    def _line_up(self, errand: Errand) -> None:
+        """Into a place of its account, or behind those that wait for one."""
+        places = self._places[errand.intent.account_id]
+        places.waiting.append(errand)
+        if places.taken < errand.intent.in_flight:
+            places.taken += 1
+            task = self._loop.create_task(self._serve(places))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _send(
-        self, intent: Intent, write_by: float, start_at: float, journal: Journal
-    ) -> None:
+    async def _serve(self, places: Places) -> None:
+        """One place: an errand after the other, while any waits."""
+        try:
+            while places.waiting:
+                await self._run_errand(places.waiting.popleft())
+        finally:
+            places.taken -= 1
+
+    async def _run_errand(self, errand: Errand) -> None:
         outcome: Outcome = NotSent("error_before_sending")
         try:
-            pause = min(start_at, write_by) - time.monotonic()
-            if pause > SHORTEST_PAUSE:
-                await asyncio.sleep(pause)
-            async with self._place(intent):
-                provider = adapter(intent.access.kind)
-                outcome = _announce(intent, write_by, journal)
-                if isinstance(outcome, Unknown):
-                    outcome = await self._exchange(provider, intent, write_by, journal)
-        except Exception:
-            logger.exception("sending failed", extra={"message_id": intent.message_id})
+            outcome = await self._send(errand)
+        except (Exception, asyncio.CancelledError):
+            logger.exception("sending failed", extra={"message_id": errand.intent.message_id})
+            if errand.was_announced:
+                outcome = Unknown("error_while_sending")
         finally:
-            self._tell_breaker(intent.account_id, outcome)
-            self._answers.put(Answered(intent, outcome))
+            self._tell_breaker(errand.intent.account_id, outcome)
+            self._answers.append(Answered(errand.intent, outcome))
+            self._came.set()
 
-    def _place(self, intent: Intent) -> asyncio.Semaphore:
-        """Places in flight are each process's own."""
-        if intent.account_id not in self._places:
-            self._places[intent.account_id] = asyncio.Semaphore(intent.in_flight)
-        return self._places[intent.account_id]
-
-    async def _exchange(
-        self, provider: Adapter, intent: Intent, write_by: float, journal: Journal
-    ) -> Outcome:
-        """Deadline, then the write, with no await between the two; then the journal again."""
+    async def _send(self, errand: Errand) -> Outcome:
         assert self._transport is not None  # noqa: S101 - made before the thread is ready
-        ref = intent.send.ref
-        if time.monotonic() > write_by:
-            outcome: Outcome = NotSent("too_late")
-        else:
-            outcomes = await self._transport.send(
-                provider, [intent.send], intent.access, write_by=write_by
-            )
-            outcome = outcomes[ref]
-        try:
-            journal.came_back(ref, outcome_to_json(outcome))
-        except CannotWrite:
-            logger.warning("outcome not journaled", extra={"attempt_id": intent.attempt_id})
+        intent = errand.intent
+        outcomes = await self._transport.send(
+            adapter(intent.access.kind),
+            [intent.send],
+            intent.access,
+            write_by=errand.write_by,
+            announce=errand.announce,
+        )
+        outcome = outcomes[intent.send.ref]
+        if errand.was_announced:
+            try:
+                errand.journal.came_back(intent.send.ref, outcome_to_json(outcome))
+            except CannotWrite:
+                logger.warning("outcome not journaled", extra={"attempt_id": intent.attempt_id})
         return outcome
 
     def _tell_breaker(self, account_id: int, outcome: Outcome) -> None:
@@ -168,14 +199,3 @@ class Sender:
             self._breaker.refused(
                 account_id, now=time.monotonic(), retry_after=outcome.retry_after or 0.0
             )
-
-
-def _announce(intent: Intent, write_by: float, journal: Journal) -> NotSent | Unknown:
-    """The journal line before the request. From it on nobody may say that nothing left."""
-    if time.monotonic() > write_by:
-        return NotSent("too_late")
-    try:
-        journal.leaving(intent.send.ref)
-    except CannotWrite:
-        return NotSent("journal_not_written")
-    return Unknown("error_while_sending")

@@ -32,6 +32,15 @@ class GuardedResolver(ThreadedResolver):
         return usable
 
 
+async def resolved(resolver: GuardedResolver, host: str, port: int) -> list[ResolveResult]:
+    """Where a host of an allowed URL is. Raises AddressRefused, or OSError for an unknown name."""
+    ip = _inner(host)
+    if ip is None:
+        return await resolver.resolve(host, port, socket.AF_UNSPEC)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return [ResolveResult(hostname=host, host=host, port=port, family=family, proto=0, flags=0)]
+
+
 @lru_cache(maxsize=4096)
 def allowed(url: str, *, simulated: bool) -> URL:
     """The parsed URL. Raises AddressRefused; what a name resolves to is checked by the resolver."""

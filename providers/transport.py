@@ -1,33 +1,30 @@
 """The only socket for sends: one request, one answer, no second try of any kind.
 
-aiohttp re-sends only idempotent methods, and that is switched off as well. Where nothing can have
-left it is NotSent; of a whole answer the adapter makes the outcome; everything else is Unknown.
+Where nothing can have left it is NotSent; of a whole answer the adapter makes the outcome;
+everything else is Unknown. The line between the two is one place: the write of the request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
-import math
 import re
+import socket
+import ssl
 import time
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import replace
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
-from typing import Self, cast
+from typing import Self
 from urllib.parse import quote
 
-import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.payload import BytesPayload
-from multidict import CIMultiDict
-from yarl import URL
+import aiohappyeyeballs
+from aiohttp.abc import ResolveResult
 
 from providers import addresses
 from providers.base import (
@@ -44,33 +41,42 @@ from providers.base import (
     SendRequest,
     Unknown,
 )
+from providers.connection import Connection
 
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
 SHORTEST_CONNECT = 0.01
 KEEP_SECONDS = 8  # well under any server's own idle limit
-MAX_ANSWER_BYTES = 64 * 1024
+KEEP_ADDRESSES = 30.0  # seconds
+NEXT_ADDRESS_AFTER = 0.25  # seconds; RFC 8305
 USER_AGENT = "Sendonce/1"
 FORM = "application/x-www-form-urlencoded"
 
-NO_CONNECTION = (
-    aiohttp.ClientConnectorError,  # refused, no such name, TLS; raised before a connection is there
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ServerFingerprintMismatch,
-)
+TOO_LATE = NotSent("too_late")
+
+Announce = Callable[[], NotSent | None]
 
 
 class NotBuilt(Exception):
     """No request could be made of it, so nothing left."""
 
 
-class TooLate(Exception):
-    """The deadline of the write had passed; not a byte of the request was written."""
+class Closed(Exception):
+    """The transport was closed before there was a connection."""
 
 
-class AnswerTooLarge(Exception):
-    """The answer is longer than any we expect; the rest of it was not read."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a connection leads."""
+
+    host: str
+    port: int
+    is_tls: bool
+
+
+def go_ahead() -> None:
+    """The announcement of a request that nobody needs to hear of."""
 
 
 class Transport:
@@ -79,24 +85,12 @@ class Transport:
     def __init__(
         self, *, request_seconds: float = REQUEST_SECONDS, connect_seconds: float = CONNECT_SECONDS
     ) -> None:
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            keepalive_timeout=KEEP_SECONDS,
-            ttl_dns_cache=30,
-            resolver=addresses.GuardedResolver(),
-        )
-        handler = partial(_OneAnswerPerRequest, loop=asyncio.get_running_loop())
-        connector._factory = cast("partial[ResponseHandler]", handler)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(
-                total=request_seconds, connect=connect_seconds, sock_connect=connect_seconds
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            request_class=_RequestInTime,
-            auto_decompress=False,
-        )
-        self._session._retry_connection = False
+        self._loop = asyncio.get_running_loop()
+        self._resolver = addresses.GuardedResolver()
+        self._resolved: dict[Target, tuple[float, list[aiohappyeyeballs.AddrInfoType]]] = {}
+        self._tls = ssl.create_default_context()
+        self._idle: defaultdict[Target, deque[Connection]] = defaultdict(deque)
+        self._is_closed = False
         self._request_seconds = request_seconds
         self._connect_seconds = connect_seconds
 
@@ -107,7 +101,12 @@ class Transport:
         await self.close()
 
     async def close(self) -> None:
-        await self._session.close()
+        self._is_closed = True
+        for kept in self._idle.values():
+            for connection in kept:
+                connection.close()
+        self._idle.clear()
+        await asyncio.sleep(0)  # uvloop closes them in the next turn
 
     async def send(
         self,
@@ -116,23 +115,33 @@ class Transport:
         access: Access,
         *,
         write_by: float | None = None,
+        announce: Announce = go_ahead,
     ) -> dict[str, Outcome]:
-        """Send once; one outcome by ref for every send. Raises nothing but CancelledError.
+        """Send once; one outcome by ref for every send. Raises what `announce` raises, no more.
 
-        `write_by` is the monotonic second by which there must be a connection, or nothing is sent.
+        `announce` is called when there is a connection, just before the request is written; what it
+        returns is the outcome, and nothing is sent. `write_by` is the monotonic second after which
+        nothing is written any more.
         """
         try:
-            request = adapter.build_request(sends, access)
-            url, headers, body = _wire(request, access)
+            target, request = _wire(adapter.build_request(sends, access), access)
         except Exception as error:  # noqa: BLE001
             return _alike(sends, _not_built(error))
-        if self._session.closed:
-            return _alike(sends, NotSent("transport_closed"))
-        _write_by.set(math.inf if write_by is None else write_by)
+        if _is_late(write_by):
+            return _alike(sends, TOO_LATE)
         try:
-            response = await self._exchange(request.method, url, headers, body, write_by)
+            connection = self._kept(target) or await self._connect(target, write_by)
         except Exception as error:  # noqa: BLE001
-            return _alike(sends, _fate(error))
+            return _alike(sends, _not_connected(error))
+        refusal = announce() or (TOO_LATE if _is_late(write_by) else None)
+        if refusal is not None:
+            self._keep(target, connection)
+            return _alike(sends, refusal)
+        try:
+            response = await connection.exchange(request, seconds=self._request_seconds)
+        except Exception as error:  # noqa: BLE001
+            return _alike(sends, Unknown(_name(error)))
+        self._keep(target, connection)
         return _judge(adapter, sends, response)
 
     async def look_up(self, adapter: Adapter, look_up: LookUp, access: Access) -> LookUpAnswer:
@@ -141,104 +150,135 @@ class Transport:
             request = adapter.build_look_up(look_up, access)
             if request is None:
                 return NoAnswer("look_up_not_offered")
-            response = await self._exchange(request.method, *_wire(request, access))
+            target, data = _wire(request, access)
+            connection = self._kept(target) or await self._connect(target, None)
+            response = await connection.exchange(data, seconds=self._request_seconds)
+            self._keep(target, connection)
             return adapter.read_look_up(look_up, response)
         except Exception as error:  # noqa: BLE001
             return NoAnswer(_name(error))
 
-    async def _exchange(
-        self,
-        method: str,
-        url: URL,
-        headers: CIMultiDict[str],
-        body: BytesPayload | None,
-        write_by: float | None = None,
-    ) -> HttpResponse:
-        response = await self._session.request(
-            method,
-            url,
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            timeout=self._timeout(write_by),
-        )
-        try:
-            content = await _read_body(response)
-        except BaseException:
-            response.close()
-            raise
-        return HttpResponse(status=response.status, headers=response.headers, body=content)
+    # --- connections ------------------------------------------------------------------------
 
-    def _timeout(self, write_by: float | None) -> aiohttp.ClientTimeout:
-        """No connection comes after the deadline; the request follows its connection at once."""
-        if write_by is None:
-            return self._session.timeout
-        left = max(SHORTEST_CONNECT, min(self._connect_seconds, write_by - time.monotonic()))
-        return aiohttp.ClientTimeout(total=self._request_seconds, connect=left, sock_connect=left)
+    def _kept(self, target: Target) -> Connection | None:
+        kept, oldest = self._idle[target], time.monotonic() - KEEP_SECONDS
+        while kept and kept[0].idle_since < oldest:
+            kept.popleft().close()
+        while kept:
+            connection = kept.pop()
+            if connection.is_usable:
+                return connection
+        return None
 
-
-_write_by: ContextVar[float] = ContextVar("write_by", default=math.inf)
-
-
-class _RequestInTime(aiohttp.ClientRequest):
-    """Asks for the time where the bytes go out, which is a turn of the loop after the call.
-
-    Until here the headers are in the writer's own buffer, so a refusal leaves nothing on the wire.
-    """
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
-    ) -> None:
-        if time.monotonic() > _write_by.get() and conn.protocol is not None:
-            conn.protocol.set_exception(TooLate())
+    def _keep(self, target: Target, connection: Connection) -> None:
+        if not connection.is_usable or self._is_closed:
+            connection.close()
             return
-        await super().write_bytes(writer, conn, content_length)
+        connection.idle_since = time.monotonic()
+        self._idle[target].append(connection)
+
+    async def _connect(self, target: Target, write_by: float | None) -> Connection:
+        """Raises Closed or an OSError, such as TimeoutError; no byte of a request has left."""
+        if self._is_closed:
+            raise Closed
+        seconds = self._connect_seconds
+        if write_by is not None:  # a connection that comes later is of no use
+            seconds = max(SHORTEST_CONNECT, min(seconds, write_by - time.monotonic()))
+        async with asyncio.timeout(seconds):
+            found = await aiohappyeyeballs.start_connection(
+                await self._addresses(target),
+                happy_eyeballs_delay=NEXT_ADDRESS_AFTER,
+                loop=self._loop,
+            )
+            return await self._greet(target, found)
+
+    async def _greet(self, target: Target, found: socket.socket) -> Connection:
+        make = partial(Connection, self._loop)
+        tls, host = (self._tls, target.host) if target.is_tls else (None, None)
+        try:
+            _, connection = await self._loop.create_connection(
+                make, sock=found, ssl=tls, server_hostname=host
+            )
+        except BaseException:
+            found.close()
+            raise
+        return connection
+
+    async def _addresses(self, target: Target) -> list[aiohappyeyeballs.AddrInfoType]:
+        until, known = self._resolved.get(target, (0.0, []))
+        if time.monotonic() < until:
+            return known
+        found: list[aiohappyeyeballs.AddrInfoType] = [
+            (each["family"], socket.SOCK_STREAM, socket.IPPROTO_TCP, "", _address(each))
+            for each in await addresses.resolved(self._resolver, target.host, target.port)
+        ]
+        self._resolved[target] = (time.monotonic() + KEEP_ADDRESSES, found)
+        return found
 
 
-class _OneAnswerPerRequest(ResponseHandler):
-    """A connection on which an answer came that nobody asked for is not used again.
-
-    aiohttp would give that answer to the next request, and so on, one off for ever.
-    """
-
-    def is_connected(self) -> bool:
-        return super().is_connected() and not self.should_close
+def _is_late(write_by: float | None) -> bool:
+    return write_by is not None and time.monotonic() > write_by
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    length = response.content_length
-    if length is not None:
-        if length > MAX_ANSWER_BYTES:
-            raise AnswerTooLarge
-        return await response.read()
-    content = bytearray()
-    while chunk := await response.content.read(MAX_ANSWER_BYTES):
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            raise AnswerTooLarge
-    return bytes(content)
+def _address(found: ResolveResult) -> tuple[str, int] | tuple[str, int, int, int]:
+    if found["family"] == socket.AF_INET6:
+        return found["host"], found["port"], 0, 0
+    return found["host"], found["port"]
 
 
-def _wire(
-    request: HttpRequest, access: Access
-) -> tuple[URL, CIMultiDict[str], BytesPayload | None]:
-    """The request as aiohttp takes it. Raises AddressRefused or NotBuilt."""
+# --- the request ----------------------------------------------------------------------------------
+
+
+def _wire(request: HttpRequest, access: Access) -> tuple[Target, bytes]:
+    """Where it goes, and its bytes. Raises AddressRefused or NotBuilt."""
     body, content_type = _body(request)
-    headers = _plain_headers(request.auth, content_type)
-    if request.headers:
-        headers = headers.copy()
-        headers.update(request.headers)
-        _refuse_line_breaks(headers)
-    url = addresses.allowed(request.url, simulated=access.simulated)
-    return url, headers, None if body is None else BytesPayload(body)
+    target, start = _start(
+        request.method, request.url, request.auth, content_type, access.simulated
+    )
+    own = "".join(f"{name}: {_in_one_line(value)}\r\n" for name, value in request.headers.items())
+    return target, b"%b%bContent-Length: %d\r\n\r\n%b" % (start, own.encode(), len(body), body)
 
 
-def _body(request: HttpRequest) -> tuple[bytes | None, str]:
+def _body(request: HttpRequest) -> tuple[bytes, str]:
     if request.form is not None:
         return form_encoded(request.form), FORM
     if request.json is not None:
         return json.dumps(request.json).encode(), "application/json"
-    return request.body, ""
+    return request.body or b"", ""
+
+
+@lru_cache(maxsize=1024)
+def _start(
+    method: str, url: str, auth: tuple[str, str] | None, content_type: str, is_simulated: bool
+) -> tuple[Target, bytes]:
+    """What is the same for all requests of an account. Raises AddressRefused or NotBuilt."""
+    parsed = addresses.allowed(url, simulated=is_simulated)
+    port = parsed.port or 0
+    lines = [
+        f"{method} {parsed.raw_path_qs} HTTP/1.1",
+        f"Host: {parsed.host_port_subcomponent}",
+        f"User-Agent: {USER_AGENT}",
+        "Accept: */*",
+        "Accept-Encoding: identity",
+    ]
+    if content_type:
+        lines.append(f"Content-Type: {content_type}")
+    if auth is not None:
+        lines.append(f"Authorization: {_basic(*auth)}")
+    start = "".join(f"{_in_one_line(line)}\r\n" for line in lines)
+    target = Target(parsed.host or "", port, parsed.scheme == "https")
+    return target, start.encode("latin-1")
+
+
+def _basic(name: str, password: str) -> str:
+    """RFC 7617; a provider's ids and keys are ASCII."""
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode('latin-1')).decode()}"
+
+
+def _in_one_line(value: str) -> str:
+    if not {"\r", "\n", "\0"}.isdisjoint(value):
+        raise NotBuilt("a header has a line break")
+    return value
 
 
 class _Escapes(dict[str, str]):
@@ -257,24 +297,6 @@ def form_encoded(form: Mapping[str, str]) -> bytes:
     return "&".join(pairs).encode()
 
 
-@lru_cache(maxsize=1024)
-def _plain_headers(auth: tuple[str, str] | None, content_type: str) -> CIMultiDict[str]:
-    headers = CIMultiDict(
-        {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
-    )
-    if content_type:
-        headers["Content-Type"] = content_type
-    if auth is not None:
-        headers["Authorization"] = aiohttp.encode_basic_auth(*auth)
-    return headers
-
-
-def _refuse_line_breaks(headers: CIMultiDict[str]) -> None:
-    for name, value in headers.items():
-        if not {"\r", "\n", "\0"}.isdisjoint(name + value):
-            raise NotBuilt("a header has a line break")
-
-
 def _not_built(error: Exception) -> NotSent:
     if isinstance(error, addresses.AddressRefused):
         logger.warning("address refused", extra={"why": str(error)})
@@ -283,18 +305,19 @@ def _not_built(error: Exception) -> NotSent:
     return NotSent("request_not_built")
 
 
-def _fate(error: Exception) -> Outcome:
-    """What an exchange that brought no whole answer leaves us with."""
-    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+def _not_connected(error: Exception) -> NotSent:
+    if isinstance(error, addresses.AddressRefused):
+        logger.warning("address refused", extra={"why": str(error)})
         return NotSent("address_refused")
-    if isinstance(error, TooLate):
-        return NotSent("too_late")
-    if isinstance(error, NO_CONNECTION):
-        cause = getattr(error, "os_error", None)
-        if isinstance(cause, addresses.AddressRefused):
-            return NotSent("address_refused")
+    if isinstance(error, Closed):
+        return NotSent("transport_closed")
+    if isinstance(error, OSError):
         return NotSent("could_not_connect", unreachable=True)
-    return Unknown(_name(error))
+    logger.error("connecting failed", exc_info=error)
+    return NotSent("error_before_sending")
+
+
+# --- the answer -----------------------------------------------------------------------------------
 
 
 def _judge(

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 
-from delivery import sender as sender_module
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal, read
 from delivery.sender import LONGEST_PACE, Parcel, Sender
@@ -233,15 +232,17 @@ class TestTheDeadline:
 
 class TestThePace:
     @pytest.fixture
-    def pauses(self, monkeypatch):
+    def pauses(self, sender, monkeypatch):
         """The pauses the sender asks for; they pass at once."""
-        asked, sleep = [], asyncio.sleep
+        asked, call_later = [], sender._loop.call_later
 
-        async def note(seconds):
+        def note(seconds, call, *arguments, **context):
+            if call != sender._line_up:
+                return call_later(seconds, call, *arguments, **context)
             asked.append(round(seconds, 2))
-            await sleep(0)
+            return call_later(0, call, *arguments)
 
-        monkeypatch.setattr(sender_module.asyncio, "sleep", note)
+        monkeypatch.setattr(sender._loop, "call_later", note)
         return asked
 
     def test_is_each_numbers_own_in_segments(self, send, an_intent, pauses):
@@ -262,7 +263,7 @@ class TestThePace:
         slow = {"segments_per_second": 0.1, "segments": 3}
         outcomes = send(*(an_intent(n, **slow) for n in range(1, 5)))
         assert max(pauses) <= LONGEST_PACE
-        assert all(isinstance(outcome, Accepted) for outcome in outcomes.values())
+        assert {type(outcome) for outcome in outcomes.values()} == {Accepted}
 
     def test_survives_a_rate_that_was_taken_away(self, send, an_intent):
         assert isinstance(send(an_intent(1, segments_per_second=0.0))[1], Accepted)
@@ -328,7 +329,8 @@ class TestErrorsOfOurs:
 
     @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
     def test_after_it_are_unknown(self, send, an_intent, sender, monkeypatch, error):
-        async def fail(*_, **__):
+        async def fail(*_, announce, **__):
+            announce()
             raise error
 
         monkeypatch.setattr(sender._transport, "send", fail)

@@ -23,7 +23,8 @@ from providers.base import (
     NotSent,
     Unknown,
 )
-from providers.transport import MAX_ANSWER_BYTES, Transport, form_encoded
+from providers.connection import MAX_ANSWER_BYTES
+from providers.transport import Transport, form_encoded
 from tests.providers.peers import (
     Peer,
     a_send,
@@ -210,7 +211,7 @@ class TestWhatIsUnknown:
         assert isinstance(outcome_of(always(data), request_seconds=2), Unknown)
 
     def test_no_answer(self):
-        assert outcome_of(closing) == Unknown("ServerDisconnectedError")
+        assert outcome_of(closing) == Unknown("Disconnected")
 
     def test_no_answer_in_time(self):
         outcomes, peer = run(outcomes_of(silent, request_seconds=0.2))
@@ -229,7 +230,7 @@ class TestWhatIsUnknown:
             await client.read()
             await client.write(TAKEN[:-5])
 
-        assert outcome_of(half) == Unknown("ClientPayloadError")
+        assert outcome_of(half) == Unknown("BrokenOff")
 
     def test_an_answer_that_stops_in_the_middle(self):
         async def stall(client):
@@ -285,7 +286,7 @@ class TestOneRequestOnly:
         assert outcomes == [
             Accepted("SM0", segments=1),
             Accepted("SM1", segments=1),
-            Unknown("ServerDisconnectedError"),
+            Unknown("Disconnected"),
         ]
         assert [b"ref%3Dr2" in request for request in peer.requests] == [False, False, True]
         assert peer.connections == 1
@@ -302,7 +303,7 @@ class TestOneRequestOnly:
             await client.read()
 
         results, peer = run(looked_up_twice(talk))
-        assert results == [NotListed(), NoAnswer("ServerDisconnectedError")]
+        assert results == [NotListed(), NoAnswer("Disconnected")]
         assert len(peer.requests) == 2
 
 
