@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 NAMES = frozenset({"first_name", "last_name", "city", "state", "zip_code", "brand", "link"})
 PLACEHOLDER = re.compile(r"\{([a-z_]+)(?:\|([^{}]*))?\}")
@@ -35,10 +36,22 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
     Raises MissingValue.
     """
 
-    def value(match: re.Match[str]) -> str:
-        found = values.get(match[1], "").strip() or match[2]
-        if found is None:
-            raise MissingValue(match[1])
-        return found
+    words = []
+    for literal, name, fall_back in _parts(text):
+        words.append(literal)
+        if name:
+            found = values.get(name, "").strip() or fall_back
+            if found is None:
+                raise MissingValue(name)
+            words.append(found)
+    return "".join(words)
 
-    return PLACEHOLDER.sub(value, text)
+
+@lru_cache(maxsize=1024)
+def _parts(text: str) -> tuple[tuple[str, str, str | None], ...]:
+    """What stands before each placeholder, its name and its fall-back; after the last no name."""
+    parts, end = [], 0
+    for match in PLACEHOLDER.finditer(text):
+        parts.append((text[end : match.start()], match[1], match[2]))
+        end = match.end()
+    return (*parts, (text[end:], "", None))

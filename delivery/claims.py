@@ -69,9 +69,12 @@ class Shifting(Exception):
     """The sandbox's clock is being moved: nothing is claimed meanwhile."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Claimed:
-    """A row taken from the queue. Put back unchanged or with a later time and a reason."""
+    """A row taken from the queue, in the order of the statements' columns.
+
+    Put back unchanged or with a later time and a reason.
+    """
 
     message_id: int
     brand_id: int
@@ -118,16 +121,12 @@ def begin(real_now: float) -> datetime:
 def claim(grants: Sequence[Grant], *, now: datetime) -> list[Claimed]:
     """Take at most the granted rows of each lane out of the queue, oldest first."""
     columns = [[getattr(grant, name) for grant in grants] for name in Grant.__slots__]
-    return [_claimed(row) for row in sql.rows(CLAIM, *columns, now, now)]
+    return [Claimed(*row) for row in sql.rows(CLAIM, *columns, now, now)]
 
 
 def claim_alone(message_id: int, *, now: datetime) -> list[Claimed]:
     """Take one row that was in the hands of a worker that died."""
-    return [_claimed(row) for row in sql.rows(CLAIM_ALONE, message_id, now)]
-
-
-def _claimed(row: sql.Row) -> Claimed:
-    return Claimed(**dict(zip(COLUMNS, row, strict=True)))
+    return [Claimed(*row) for row in sql.rows(CLAIM_ALONE, message_id, now)]
 
 
 def put_back(rows: Iterable[Claimed]) -> None:

@@ -5,7 +5,6 @@ import re
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -717,10 +716,10 @@ def raise_an_error(draft):
 
 SPOILS = {
     "a-step-that-raises": raise_an_error,
-    "nul": lambda draft: replace(draft, text="a\0b"),
-    "lone-surrogate": lambda draft: replace(draft, text="a\ud800b"),
-    "too-many-segments": lambda draft: replace(draft, segments=10**6),
-    "lane-that-does-not-exist": lambda draft: replace(draft, lane_id=0),
+    "nul": lambda draft: draft._replace(text="a\0b"),
+    "lone-surrogate": lambda draft: draft._replace(text="a\ud800b"),
+    "too-many-segments": lambda draft: draft._replace(segments=10**6),
+    "lane-that-does-not-exist": lambda draft: draft._replace(lane_id=0),
 }
 
 
@@ -743,7 +742,7 @@ class TestAPoisonedRow:
     @pytest.mark.django_db(transaction=True)
     def test_is_found_even_where_only_the_commit_objects(self, slot, lane, take, monkeypatch):
         """A foreign key is checked by the COMMIT, past every statement of the batch."""
-        poison(monkeypatch, lambda draft: replace(draft, person_id=0))
+        poison(monkeypatch, lambda draft: draft._replace(person_id=0))
         _, neighbours = self.poisoned(slot, lane)
         assert sent_to(take(slot)) == neighbours
         assert Due.objects.get().reason == "step_failed"

@@ -391,12 +391,12 @@ class TestRefuseSameWords:
 class TestAddLink:
     def test_puts_the_personal_link_in_place(self):
         draft = a_draft(text=f"See {steps.LINK_MARK}!")
-        linked = replace(draft, text="See https://go.example.com/abcdefgh!")
+        linked = draft._replace(text="See https://go.example.com/abcdefgh!")
         assert steps.add_link(draft, facts()) == linked
 
     def test_speaks_the_scheme_it_is_told(self):
         draft = a_draft(text=f"See {steps.LINK_MARK}")
-        linked = replace(draft, text="See http://go.example.com/abcdefgh")
+        linked = draft._replace(text="See http://go.example.com/abcdefgh")
         assert steps.add_link(draft, facts(link_scheme="http")) == linked
 
     def test_makes_no_code_where_there_is_no_link(self):
@@ -431,7 +431,7 @@ class TestRefuseTooLong:
     )
     def test_counts_the_segments(self, text, parts):
         draft = a_draft(text=text)
-        assert steps.refuse_too_long(draft, facts()) == replace(draft, segments=parts)
+        assert steps.refuse_too_long(draft, facts()) == draft._replace(segments=parts)
 
 
 class TestHoldWithoutANumber:
