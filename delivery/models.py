@@ -169,7 +169,7 @@ class Due(models.Model):
 class Sticky(models.Model):
     """The number a person hears a brand from."""
 
-    person = models.ForeignKey(Person, on_delete=models.PROTECT)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, db_index=False)
     brand = parent(Brand)
     number = parent(SenderNumber)
 
