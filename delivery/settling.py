@@ -37,7 +37,12 @@ SELECT id, message_id, ref FROM delivery_attempt
 WHERE ref = ANY(%s::text[]) AND sender = %s AND outcome = 'unknown' ORDER BY id
 """
 
-SUSPECT = "UPDATE delivery_due SET crashes = crashes + 1 WHERE message_id = ANY(%s::bigint[])"
+# Until its rows are marked a batch is claimed again, and one row may kill several workers with it:
+# only who dies with one row alone says more of that row than the first death did.
+SUSPECT = """
+UPDATE delivery_due SET crashes = CASE WHEN %s THEN crashes + 1 ELSE greatest(crashes, 1) END
+WHERE message_id = ANY(%s::bigint[])
+"""
 
 PARK = """
 WITH parked AS (DELETE FROM delivery_due WHERE crashes > 2 RETURNING message_id)
@@ -145,7 +150,7 @@ def _correct_unknown(past: Past) -> int:
 
 def _suspect(message_ids: Sequence[int]) -> None:
     """Rows in the hands of a worker that died: from now on each is claimed alone."""
-    rows = sql.count(SUSPECT, list(message_ids))
+    rows = sql.count(SUSPECT, len(message_ids) == 1, list(message_ids))
     logger.warning("a worker died while deciding", extra={"rows": rows})
 
 

@@ -210,6 +210,23 @@ class TestSettleDead:
         crashes = Due.objects.order_by("message_id").values_list("crashes", flat=True)
         assert list(crashes) == [1, 1, 0]
 
+    def test_a_second_death_with_the_same_batch_counts_no_further(self, slot, start, reap):
+        """Neighbours claim the rows again until they are marked, and die of the same one."""
+        messages = fill_queue(slot, make_number(), 3, now=NOON)
+        for _ in range(3):
+            with start() as dead:
+                dead.claimed(message.pk for message in messages)
+        reap()
+        assert set(Due.objects.values_list("crashes", flat=True)) == {1}
+
+    def test_each_death_with_a_row_alone_counts(self, slot, start, reap):
+        (message,) = fill_queue(slot, make_number(), 1, now=NOON, crashes=1)
+        for _ in range(2):
+            with start() as dead:
+                dead.claimed([message.pk])
+        reap()
+        assert Due.objects.get().crashes == 3
+
     def test_rows_of_a_batch_that_was_decided_are_no_suspects(self, slot, start, reap):
         (message,) = fill_queue(slot, make_number(), 1, now=NOON)
         with start() as dead:
