@@ -18,7 +18,7 @@ class PersonLimits:
 
     def allowed_at(self, recent: list[tuple[float, int, str, str]], message_id: int) -> float:
         """The epoch second from which one more message is allowed; 0 when nothing is against it."""
-        times = sorted(at for at, owner, _, _ in recent if owner != message_id)
+        times = sorted(at for at, owner, _, _ in recent if owner != message_id) if recent else []
         allowed = 0.0
         for count, span in ((self.per_day, 86_400.0), (self.per_week, 604_800.0)):
             if count < 1:

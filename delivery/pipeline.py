@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -23,11 +24,14 @@ from delivery.intents import Decided, Intent, Struck, Verdict
 from delivery.journal import CannotWrite, Journal
 from delivery.picking import Picker
 from delivery.sender import Answered, Parcel, Sender
+from delivery.states import Reason
 from delivery.steps import STEPS, Draft, Facts
 
 logger = logging.getLogger(__name__)
 
 Claim: TypeAlias = Callable[[datetime], list[Claimed]]
+Written: TypeAlias = tuple[list[Intent], Counter[str]]  # and how often each reason was said
+Way: TypeAlias = Callable[[Sequence[Claimed], Journal, datetime], Written]
 
 ALONE_A_TURN = 10
 WRITE_WITHIN = 2.0  # seconds from the intent to the write
@@ -46,10 +50,14 @@ class NotWitnessed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch came to. `intents` carry the monotonic second by which they must be written."""
+    """What a batch came to. `intents` carry the monotonic second by which they must be written.
+
+    `said`: how often a step held or refused a message, by its reason.
+    """
 
     claimed: int = 0
     intents: list[tuple[Intent, float]] = field(default_factory=list)
+    said: Counter[str] = field(default_factory=Counter)
 
 
 def send_batch(room: int, *, picker: Picker, sender: Sender, journal: Journal) -> int:
@@ -82,6 +90,9 @@ def _claim_granted(grants: Sequence[Grant], now: datetime) -> list[Claimed]:
 
 
 def _hand_over(batch: Batch, picker: Picker, sender: Sender, journal: Journal) -> None:
+    if batch.claimed:
+        extra = {"claimed": batch.claimed, "intents": len(batch.intents), "said": dict(batch.said)}
+        logger.info("batch decided", extra=extra)
     picker.spent(
         (intent.queue, intent.lane_id, intent.send.segments) for intent, _ in batch.intents
     )
@@ -97,7 +108,7 @@ def take(claim: Claim, journal: Journal) -> Batch:
     while ways:
         way = ways.pop(0)
         try:
-            return way(claim, journal)
+            return _committed(claim, journal, way)
         except intents.CapFull:
             logger.info("another batch took the rest of a cap: decided again")
         except Exception as error:
@@ -115,7 +126,8 @@ def _breaks_off(error: Exception) -> bool:
     return isinstance(error, NOT_STRIKES)
 
 
-def _together(claim: Claim, journal: Journal) -> Batch:
+def _committed(claim: Claim, journal: Journal, way: Way) -> Batch:
+    """The one transaction of a batch."""
     try:
         with transaction.atomic():
             opened, now = time.monotonic(), claims.begin(time.time())
@@ -123,33 +135,36 @@ def _together(claim: Claim, journal: Journal) -> Batch:
             if not rows:
                 return Batch()
             journal.claimed(row.message_id for row in rows)
-            written = _decide_and_write(rows, journal, now)
+            written, said = way(rows, journal, now)
             committing = time.monotonic()
     finally:
         journal.decided()
-    return Batch(len(rows), [(one, _write_by(one, now, opened, committing)) for one in written])
+    by = [(one, _write_by(one, now, opened, committing)) for one in written]
+    return Batch(len(rows), by, said)
 
 
-def _row_by_row(claim: Claim, journal: Journal) -> Batch:
+def _together(rows: Sequence[Claimed], journal: Journal, now: datetime) -> Written:
+    gathered = facts.gather(rows, now=now)
+    decided = decide_all(rows, gathered)
+    written = intents.write(decided, gathered, sender=journal.sender, now=now)
+    return written, Counter(_reasons(decided))
+
+
+def _row_by_row(rows: Sequence[Claimed], journal: Journal, now: datetime) -> Written:
     """The same, each row under its own savepoint, so that the row at fault is struck alone."""
     written: list[Intent] = []
-    try:
-        with transaction.atomic():
-            opened, now = time.monotonic(), claims.begin(time.time())
-            rows = claim(now)
-            journal.claimed(row.message_id for row in rows)
-            for row in rows:
-                written += _one_row(row, journal, now)
-            committing = time.monotonic()
-    finally:
-        journal.decided()
-    return Batch(len(rows), [(one, _write_by(one, now, opened, committing)) for one in written])
+    said: Counter[str] = Counter()
+    for row in rows:
+        its_own, its_reason = _one_row(row, journal, now)
+        written += its_own
+        said += its_reason
+    return written, said
 
 
-def _one_row(row: Claimed, journal: Journal, now: datetime) -> list[Intent]:
+def _one_row(row: Claimed, journal: Journal, now: datetime) -> Written:
     try:
         with transaction.atomic():
-            written = _decide_and_write([row], journal, now)
+            written = _together([row], journal, now)
             intents.check_constraints()
         return written
     except Exception as error:
@@ -157,13 +172,15 @@ def _one_row(row: Claimed, journal: Journal, now: datetime) -> list[Intent]:
             raise
         logger.exception("row failed", extra={"message_id": row.message_id})
         intents.strike(row, step=type(error).__name__, now=now)
-        return []
+        return [], Counter([Reason.STEP_FAILED.value])
 
 
-def _decide_and_write(rows: Sequence[Claimed], journal: Journal, now: datetime) -> list[Intent]:
-    gathered = facts.gather(rows, now=now)
-    decided = decide_all(rows, gathered)
-    return intents.write(decided, gathered, sender=journal.sender, now=now)
+def _reasons(decided: Sequence[Decided]) -> Iterator[str]:
+    for item in decided:
+        if isinstance(item.verdict, Struck):
+            yield Reason.STEP_FAILED.value
+        elif not isinstance(item.verdict, Draft):
+            yield item.verdict.reason.value
 
 
 def decide_all(rows: Sequence[Claimed], gathered: Gathered) -> list[Decided]:
