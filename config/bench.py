@@ -1,7 +1,8 @@
 """A benchmark's own ground: a database and a Redis database that nobody else uses, and an end.
 
 The measuring itself runs in a process of its own, whose environment names them. Both are removed
-when it has ended, however it ended; what a killed run left behind is removed by the next one.
+when it has ended, however it ended; what a killed run left behind is removed by the next one, and
+so are ledger and logs of one that went wrong.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class NoGround(Exception):
 def run_apart(arguments: Sequence[str]) -> int:
     """Run `manage.py bench … --inside` on its own ground; returns its exit code."""
     remove_left_over()
-    folder = Path(settings.VAR_DIR) / "bench" / str(os.getpid())
+    folder = folders() / str(os.getpid())
     with own_database() as database_url, own_redis() as redis_url:
         environment = {
             **os.environ,
@@ -47,11 +48,18 @@ def run_apart(arguments: Sequence[str]) -> int:
             "REDIS_URL": redis_url,
             "JOURNAL_DIR": str(folder / "journal"),
         }
-        try:
-            command = [*MANAGE, "bench", *arguments, "--inside", str(folder)]
-            return attend(command, environment, keep_open=None, started=lambda _: None)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        command = [*MANAGE, "bench", *arguments, "--inside", str(folder)]
+        code = attend(command, environment, keep_open=None, started=lambda _: None)
+    if code == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists():
+        say(f"Its ledger and logs are kept until the next run: {folder}")
+    return code
+
+
+def folders() -> Path:
+    """Where each run keeps its files, in a folder that is named after its process."""
+    return Path(settings.VAR_DIR) / "bench"
 
 
 @contextlib.contextmanager
@@ -113,6 +121,9 @@ def is_free(redis: Redis) -> bool:
 
 
 def remove_left_over() -> None:
+    for folder in folders().glob("[0-9]*"):
+        if not psutil.pid_exists(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)
     with connection.cursor() as cursor:
         cursor.execute(LEFT_OVER)
         names = [name for (name,) in cursor.fetchall()]

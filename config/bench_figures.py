@@ -20,22 +20,23 @@ from reporting.oracle import ledger
 
 TRANSACTION_WORDS = r"^\s*(begin|commit|rollback|savepoint|release|set )"
 
-LEFT = """
-SELECT (SELECT count(*) FROM delivery_due),
-       (SELECT count(*) FROM delivery_message WHERE status = 'sending')
+LAST_ATTEMPT = "SELECT coalesce(pg_sequence_last_value('delivery_attempt_id_seq'), 0)"
+IS_DONE = """
+SELECT NOT EXISTS (SELECT 1 FROM delivery_due)
+   AND NOT EXISTS (SELECT 1 FROM delivery_message WHERE status = 'sending')
 """
 SPAN = """
-SELECT min(intent_at), count(*) FILTER (WHERE outcome = 'accepted') FROM delivery_attempt
+SELECT min(intent_at), count(*) FILTER (WHERE outcome = 'accepted')
+FROM delivery_attempt WHERE id > %s
 """
 LATENCY = """
 SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
-    ORDER BY extract(epoch FROM answered_at - %s)) FROM delivery_attempt WHERE outcome = 'accepted'
+    ORDER BY extract(epoch FROM answered_at - %s))
+FROM delivery_attempt WHERE outcome = 'accepted' AND id > %s
 """
-STEPS = """
-SELECT status || coalesce(': ' || nullif(reason, ''), ''), count(*) FROM delivery_message GROUP BY 1
-UNION ALL
-SELECT 'held: ' || reason, count(*) FROM delivery_due WHERE reason <> '' GROUP BY 1
-ORDER BY 2 DESC
+STATUSES = """
+SELECT status || coalesce(': ' || nullif(reason, ''), ''), count(*) FROM delivery_message
+GROUP BY 1 ORDER BY 2 DESC
 """
 STATEMENTS = """
 SELECT coalesce(sum(calls), 0)::bigint,
@@ -56,7 +57,7 @@ BACKEND = "SELECT pg_backend_pid(), host(inet_server_addr()), version()"
 DELIVERY: Mapping[str, Sequence[str]] = {
     "workers": ["send-", "replies"],
     "simulator": ["simulator"],
-    "scheduler, planner, tidying": ["scheduler", "plan", "upkeep", "reports"],
+    "scheduler, planner, tidying": ["scheduler", "plan", "upkeep", "reports", "chores"],
 }
 
 
@@ -88,14 +89,40 @@ def statements(*, are_counted: bool) -> Statements:
     return Statements(every - control, every, transactions)
 
 
+def last_attempt() -> int:
+    """The highest id that an attempt was given; one look at a sequence, however many there are."""
+    return int(sql.one(LAST_ATTEMPT)[0])
+
+
 def is_done() -> bool:
-    return sql.one(LEFT) == (0, 0)
+    """Whether nothing waits and nothing is in flight."""
+    return bool(sql.one(IS_DONE)[0])
+
+
+def span(after: int) -> tuple[datetime | None, int]:
+    """When the first attempt after this one was claimed, and how many of them were accepted."""
+    first, accepted = sql.one(SPAN, after)
+    return first, accepted
+
+
+def statuses() -> dict[str, int]:
+    """How many messages are in each status, with the reason."""
+    return dict(sql.rows(STATUSES))
 
 
 def duplicates(path: Path) -> int:
     """How often a provider took a message for a person who had got his: one was meant for each."""
-    taken = Counter(request.to for request in ledger.read(path, ledger.Tally()) if request.took)
-    return taken.total() - len(taken)
+    times = _times_taken(path)
+    return times.total() - len(times)
+
+
+def taken(path: Path) -> int:
+    """How many messages the providers took, by their own ledger."""
+    return _times_taken(path).total()
+
+
+def _times_taken(path: Path) -> Counter[str]:
+    return Counter(request.to for request in ledger.read(path, ledger.Tally()) if request.took)
 
 
 class Processors:
@@ -182,9 +209,9 @@ def server_version() -> str:
     return " ".join(str(sql.one(BACKEND)[2]).split()[:2])
 
 
-def percentiles(since: datetime) -> tuple[float, float]:
+def percentiles(since: datetime, after: int) -> tuple[float, float]:
     """Seconds from `since`, when all were due, until half and 95 of 100 were accepted."""
-    (found,) = sql.one(LATENCY, since)
+    (found,) = sql.one(LATENCY, since, after)
     half, most = found or (0.0, 0.0)
     return round(half, 2), round(most, 2)
 

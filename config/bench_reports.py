@@ -15,21 +15,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-from django.core.management import call_command
-
 from config import bench_figures as figures
 from config import bench_stage as stage
 from config import demo_processes as processes
 from config.bench import say
-from config.bench_run import LONGEST, at_most, per, surroundings
+from config.bench_followers import warm_up
+from config.bench_progress import Report, progress
+from config.bench_run import at_most, make_tables, patience, per, start_warm, surroundings
+from config.bench_words import Figures
 from config.demo_processes import HOST, Children
 from config.web import start_web
 from delivery import planning, sql
 from providers.models import ProviderAccount
 
 CONNECTIONS = 32
-LOOK_EVERY = 0.1
+LOOK_EVERY = 0.5  # the rows themselves say when they were applied
 
 HAND_OVER = """
 WITH due AS (DELETE FROM delivery_due RETURNING message_id, lane_id),
@@ -69,12 +69,12 @@ class Options:
     web_processes: int
 
 
-def measure(options: Options, folder: Path) -> dict[str, Any]:
+def measure(options: Options, folder: Path) -> Figures:
     """All figures of one run. Raises TookTooLong or Broken."""
     port, web = processes.free_port(), processes.free_port()
-    with at_most(LONGEST), processes.ended_by_signals():
+    with at_most(patience(options.reports)), processes.ended_by_signals():
         say(f"Making {options.reports:,} messages that wait for their reports")
-        call_command("migrate", interactive=False, verbosity=0)
+        make_tables()
         stage.make(options.reports, simulator=f"http://{HOST}:{port}")
         account = ProviderAccount.objects.earliest("id")
         refs = hand_over(account, folder / "refs.csv")
@@ -109,9 +109,9 @@ def burst(account: ProviderAccount, web: int, file: Path) -> dict[str, object]:
 
 @contextmanager
 def started(options: Options, folder: Path, port: int, web: int) -> Iterator[Children]:
-    logs = Path(settings.VAR_DIR) / "log" / "bench"
     environment = {"PUBLIC_BASE_URL": f"http://{HOST}:{web}"}
-    with Children(environment=environment, logs=logs, run=folder / "run") as children:
+    logs, run = folder / "log", folder / "run"
+    with Children(environment=environment, logs=logs, run=run) as children:
         ledger = folder / "ledger.jsonl"
         processes.start_simulator(children, port=port, ledger=ledger, latency_ms=0)
         for account in ProviderAccount.objects.all():
@@ -119,12 +119,12 @@ def started(options: Options, folder: Path, port: int, web: int) -> Iterator[Chi
             known = {"name": secrets["account_sid"], "token": secrets["auth_token"]}
             ask(port, {"account": known})
         start_web(children, web, processes=options.web_processes)
-        processes.start_workers(children, 1)
+        warm_up(web, processes=options.web_processes)
+        start_warm(children, 1)
         yield children
 
 
 def order(port: int, what: dict[str, object]) -> None:
-    say("Reporting")
     ask(port, {"burst": what})
 
 
@@ -136,15 +136,16 @@ def ask(port: int, command: dict[str, object] | None = None) -> dict[str, Any]:
     return said
 
 
-def take_in(children: Children, port: int, reports: int) -> dict[str, Any]:
+def take_in(children: Children, port: int, reports: int) -> Figures:
     """Wait until every report is answered and applied, and read the figures off."""
     counted = figures.count_statements()
     spent = figures.Processors(
         children.pids(), {"web": ["web"], "applier": ["reports"], "simulator": ["simulator"]}
     )
-    while not is_over(reports) and not children.tend():
-        spent.look()
-        time.sleep(LOOK_EVERY)
+    with progress("Reporting", reports) as report:
+        while not is_over(reports, report) and not children.tend():
+            spent.look()
+            time.sleep(LOOK_EVERY)
     calls, cpu = figures.statements(are_counted=counted), spent.used()
     posted = ask(port)["callbacks"]["burst"]
     stored, applied, seconds = sql.one(APPLIED)
@@ -168,8 +169,9 @@ def posted_of(burst_state: dict[str, Any]) -> int:
     return sum(burst_state["answers"].values())
 
 
-def is_over(reports: int) -> bool:
+def is_over(reports: int, report: Report) -> bool:
     stored, applied, _ = sql.one(APPLIED)
+    report(applied)
     return bool(stored >= reports and applied >= stored)
 
 
@@ -178,5 +180,5 @@ def settings_of_it() -> dict[str, object]:
     return {**{key: surroundings()[key] for key in shared}, "connections": CONNECTIONS}
 
 
-def is_well(found: dict[str, Any]) -> bool:
+def is_well(found: Figures) -> bool:
     return bool(found["is_complete"])

@@ -7,16 +7,14 @@ are all due when stop-all is released.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from math import inf
 from pathlib import Path
-from typing import Any
 
 import django_rq
 from django.conf import settings
@@ -28,10 +26,14 @@ from config import bench_figures as figures
 from config import bench_stage as stage
 from config import demo_processes as processes
 from config.bench import say
+from config.bench_progress import Report, progress
+from config.bench_said import said_in
+from config.bench_words import Figures
 from config.demo_processes import HOST, MANAGE, Children
 from delivery import planning, sql
 
-LONGEST = 600  # seconds for all of it
+LEAST_PATIENCE = 600  # seconds for all of it, and more for many rows
+ROWS_A_SECOND = 250  # made, planned, sent and judged on a busy machine
 WARM_SECONDS = 3.0
 LOOK_EVERY = 0.1
 
@@ -48,38 +50,51 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """Times are the sandbox's; the clock does not move meanwhile."""
+class Site:
+    """Where a run keeps its files, and the port of its simulator."""
 
-    released_at: datetime
-    first_claim_at: datetime
-    ended_at: datetime
-    accepted: int
-    is_complete: bool
+    folder: Path
+    port: int
+
+    @classmethod
+    def at(cls, folder: Path) -> Site:
+        return cls(folder, processes.free_port())
 
     @property
-    def seconds(self) -> float:
-        return (self.ended_at - self.first_claim_at).total_seconds()
+    def ledger(self) -> Path:
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "log"
+
+    @property
+    def simulator(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
 
-def measure(options: Options, folder: Path) -> dict[str, Any]:
+def measure(options: Options, folder: Path) -> Figures:
     """All figures of one run. Raises TookTooLong or Broken."""
-    ledger, port = folder / "ledger.jsonl", processes.free_port()
-    with at_most(LONGEST), processes.ended_by_signals():
+    site = Site.at(folder)
+    with at_most(patience(options.messages)), processes.ended_by_signals():
+        make_tables()
         say(f"Making {options.messages:,} people")
-        call_command("migrate", interactive=False, verbosity=0)
-        stage.make(options.messages, simulator=f"http://{HOST}:{port}")
+        stage.make(options.messages, simulator=site.simulator)
         planned, planning_seconds = plan()
-        say(f"Planned {planned:,} messages in {planning_seconds:.2f} s")
         stage.opt_out_half(stage.EVERY // 2)
-        with started(options, ledger, port, folder) as children:
-            found = send(children)
-        clean, oracle = judge(ledger)
+        with simulated(site, options.latency_ms) as children:
+            start_warm(children, options.workers)
+            found = send(children, planned)
+        clean, oracle = judge(site.ledger)
+        said = said_in(site.logs)
     return {
         **found,
         "planning_seconds": round(planning_seconds, 2),
         "planned": planned,
-        "duplicates": figures.duplicates(ledger),
+        "statuses": figures.statuses(),
+        "said_by_steps": dict(said.reasons.most_common()),
+        "messages_per_batch": per(said.claimed, said.batches),
+        "duplicates": figures.duplicates(site.ledger),
         "is_clean": clean,
         "oracle": oracle,
         "settings": {**asdict(options), **surroundings()},
@@ -100,76 +115,120 @@ def at_most(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def patience(rows: int) -> int:
+    """After how many seconds a run that handles so many rows is ended."""
+    return LEAST_PATIENCE + rows // ROWS_A_SECOND
+
+
+def make_tables() -> None:
+    call_command("migrate", interactive=False, verbosity=0)
+
+
 def plan() -> tuple[int, float]:
     """Plan all that is due, as the planner's job does; how many messages, in how many seconds."""
     began = time.monotonic()
-    return planning.plan_open_slots(), time.monotonic() - began
+    planned = planning.plan_open_slots()
+    seconds = time.monotonic() - began
+    say(f"Planned {planned:,} messages in {seconds:.2f} s")
+    return planned, seconds
 
 
 @contextlib.contextmanager
-def started(options: Options, ledger: Path, port: int, folder: Path) -> Iterator[Children]:
-    """Simulator and workers, warm: each has looked at the queue, which stop-all holds."""
-    logs = Path(settings.VAR_DIR) / "log" / "bench"
-    with Children(environment={}, logs=logs, run=folder / "run") as children:
-        processes.start_simulator(children, port=port, ledger=ledger, latency_ms=options.latency_ms)
-        processes.start_workers(children, options.workers)
-        queue = django_rq.get_queue("send")
-        while Worker.count(queue=queue) < options.workers:
-            children.tend()
-            time.sleep(LOOK_EVERY)
-        time.sleep(WARM_SECONDS)
+def simulated(site: Site, latency_ms: float) -> Iterator[Children]:
+    """The simulated providers, up; whatever else is started is ended before them."""
+    # The level is what a worker needs to tell of each batch.
+    environment = {"LOG_LEVEL": "INFO"}
+    with Children(environment=environment, logs=site.logs, run=site.folder / "run") as children:
+        processes.start_simulator(
+            children, port=site.port, ledger=site.ledger, latency_ms=latency_ms
+        )
         yield children
 
 
-def send(children: Children) -> dict[str, Any]:
-    """Release the queue, wait until nothing is left, and read everything off."""
-    counted = figures.count_statements()
+def start_warm(children: Children, workers: int) -> None:
+    """The workers of all queues; each has looked at the queue, which stop-all holds."""
+    processes.start_workers(children, workers)
+    wait_for_workers(children, workers)
+    time.sleep(WARM_SECONDS)
+
+
+def wait_for_workers(children: Children, workers: int) -> None:
+    queue = django_rq.get_queue("send")
+    while Worker.count(queue=queue) < workers:
+        children.tend()
+        time.sleep(LOOK_EVERY)
+
+
+def send(children: Children, planned: int, *, seconds: float = inf) -> Figures:
+    """Release the queue, wait until nothing is left, at most so long, and read everything off."""
+    counted, before = figures.count_statements(), figures.last_attempt()
     transactions = figures.statements(are_counted=False).transactions
     processors = figures.Processors(children.pids())
-    say("Sending")
-    sending = wait_for_end(stage.release(), children, processors)
+    with progress("Sending", planned) as report:
+        released_at = stage.release()
+        until = time.monotonic() + seconds
+        is_done = wait_for_end(children, processors, report, before=before, until=until)
+    ended_at, cpu = clock.now(), processors.used()
     calls = figures.statements(are_counted=counted)
-    cpu = processors.used()
-    half, most = figures.percentiles(sending.released_at)
-    each = max(sending.accepted, 1)
+    first, accepted = figures.span(before)
+    half, most = figures.percentiles(released_at, before)
+    took = (ended_at - (first or released_at)).total_seconds()
     return {
-        "messages_per_second": round(sending.accepted / max(sending.seconds, 0.001)),
-        "sending_seconds": round(sending.seconds, 2),
-        "accepted": sending.accepted,
-        "is_complete": sending.is_complete,
+        "messages_per_second": round(accepted / max(took, 0.001)),
+        "sending_seconds": round(took, 2),
+        "accepted": accepted,
+        "is_complete": is_done,
         "p50_seconds": half,
         "p95_seconds": most,
-        "statements_per_message": per(calls.statements, each),
-        "round_trips_per_message": per(calls.round_trips, each),
-        "transactions_per_message": per(calls.transactions - transactions, each),
+        "statements_per_message": per(calls.statements, accepted),
+        "round_trips_per_message": per(calls.round_trips, accepted),
+        "transactions_per_message": per(calls.transactions - transactions, accepted),
         "cpu_seconds": cpu,
         "peak_worker_mb": processors.peak_mb(),
-        "steps": dict(sql.rows(figures.STEPS)),
     }
 
 
 def wait_for_end(
-    released_at: datetime, children: Children, processors: figures.Processors
-) -> Sending:
-    while not (done := figures.is_done()):
+    children: Children,
+    processors: figures.Processors,
+    report: Report,
+    *,
+    before: int,
+    until: float = inf,
+) -> bool:
+    """Whether nothing was left in time, and no process died: what was measured is then meant.
+
+    While attempts are being made it does not ask more of the database than how many there are.
+    """
+    seen = -1
+    while time.monotonic() < until:
         processors.look()
+        made = figures.last_attempt() - before
+        report(made)
+        if made == seen and figures.is_done():
+            return True
         if children.tend():
-            break  # a process died: what was measured would not be what was meant
+            return False
+        seen = made
         time.sleep(LOOK_EVERY)
-    ended_at = clock.now()
-    first, accepted = sql.one(figures.SPAN)
-    return Sending(released_at, first or released_at, ended_at, accepted, done)
+    return False
 
 
-def per(count: int | None, messages: int) -> float | None:
-    return None if count is None else round(count / messages, 4)
+def per(count: int | None, things: int) -> float | None:
+    return None if count is None else round(count / max(things, 1), 4)
 
 
 def judge(ledger: Path) -> tuple[bool, list[str]]:
-    """The oracle's verdict, by a process of its own, and its lines."""
+    """The oracle's verdict on rows and ledger, and its lines."""
+    return judged_by("check_ledger", "--ledger", str(ledger))
+
+
+def judged_by(*command: str) -> tuple[bool, list[str]]:
+    """The verdict of a command of the oracle, which is a process of its own."""
+    say("Checking what was sent")
     sql.rows("ANALYZE")  # its joins are over tables that were empty a minute ago
     done = subprocess.run(
-        [*MANAGE, "check_ledger", "--ledger", str(ledger)],
+        [*MANAGE, *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -192,33 +251,5 @@ def surroundings() -> dict[str, object]:
     }
 
 
-def lines(found: dict[str, Any]) -> Iterator[str]:
-    """The figures for a person."""
-    yield ""
-    for name, value in found.items():
-        if isinstance(value, dict):
-            yield name.replace("_", " ")
-            yield from (
-                f"  {key.replace('_', ' '):<32} {_told(one):>14}" for key, one in value.items()
-            )
-        elif isinstance(value, list):
-            yield from value
-        else:
-            yield f"{name.replace('_', ' '):<34} {_told(value):>14}"
-
-
-def _told(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    if value is None:
-        return "not counted"
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
-
-
-def is_well(found: dict[str, Any]) -> bool:
+def is_well(found: Figures) -> bool:
     return bool(found["is_clean"] and found["is_complete"] and not found["duplicates"])
-
-
-def write_json(found: dict[str, Any], path: Path) -> None:
-    """Raises OSError."""
-    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the benchmark of delivery sends: two brands, their numbers, and people in four time zones.
+"""What the benchmarks send: two brands, their numbers, and people in four time zones.
 
 The rows are made by SQL, for importing is measured elsewhere. Nothing is made easier than in life:
 person limits, caps, quiet hours, personal links and names are all on.
@@ -40,11 +40,12 @@ PEOPLE = """
 INSERT INTO compliance_person (phone)
 SELECT '+1' || (%(codes)s::text[])[1 + i %% %(used)s] || '555'
        || lpad((%(first)s + i / %(used)s)::text, 4, '0')
-FROM generate_series(0, %(people)s - 1) AS i
+FROM generate_series(%(there)s, %(there)s + %(people)s - 1) AS i
 """
 CONSENTS = """
 INSERT INTO compliance_consentevent (person_id, brand_id, method, agreed_at)
-SELECT id, (%(brands)s::bigint[])[1 + id %% %(count)s], 'import', %(agreed)s FROM compliance_person
+SELECT id, (%(brands)s::bigint[])[1 + id %% %(count)s], 'import', %(agreed)s
+FROM compliance_person p WHERE NOT EXISTS (SELECT 1 FROM leads_lead l WHERE l.person_id = p.id)
 """
 LEADS = """
 INSERT INTO leads_lead (brand_id, person_id, consent_id, places_id, first_name, last_name)
@@ -53,6 +54,7 @@ SELECT c.brand_id, p.id, c.id, k.places_id, (%(first_names)s::text[])[1 + p.id %
 FROM compliance_person p JOIN compliance_consentevent c ON c.person_id = p.id
 JOIN unnest(%(codes)s::text[], %(places)s::bigint[]) AS k (code, places_id)
   ON k.code = substr(p.phone, 3, 3)
+WHERE NOT EXISTS (SELECT 1 FROM leads_lead l WHERE l.person_id = p.id)
 ORDER BY p.id
 """
 ENTRIES = """
@@ -77,21 +79,38 @@ def most_people() -> int:
 
 
 def area_codes() -> list[str]:
-    return [code for region in read_regions() if region.zone in ZONES for code in region.area_codes]
+    """An odd number of them, of all zones: else each would have people of one brand alone."""
+    codes = [
+        code for region in read_regions() if region.zone in ZONES for code in region.area_codes
+    ]
+    return codes[: len(codes) - (len(codes) + 1) % BRANDS]
 
 
 def make(people: int, *, simulator: str) -> None:
     """All up to started campaigns, with stop-all pulled, at noon of the west coast."""
+    brands = found(simulator=simulator, daily_cap=10 * people)
+    make_people(people, brands)
+    for brand in brands:
+        lead_list = LeadList.objects.create(brand=brand, name="Everybody")
+        sql.rows(ENTRIES, lead_list.pk, brand.pk)
+        make_stickies(brand)
+        start_campaign(lead_list, daily_cap=10 * people)
+    opt_out_half(0)
+    sql.rows(ANALYZE)
+
+
+def found(*, simulator: str, daily_cap: int) -> list[Brand]:
+    """A sandbox with stop-all pulled, and in it the brands, their numbers and what they say."""
     call_command("set_up", sandbox=True, stdout=StringIO())
     shifting.shift_to(next_noon(clock.now()))
     stop_all()
-    brands = [make_brand(number, people) for number in range(1, BRANDS + 1)]
-    make_people(people, brands)
-    for brand, numbers in zip(brands, make_numbers(brands, simulator), strict=True):
-        make_campaign(brand, numbers, people)
-    opt_out_half(0)
-    with connection.cursor() as cursor:
-        cursor.execute(ANALYZE)
+    accounts = [make_account(number, simulator) for number in (1, 2)]
+    brands = [make_brand(number, daily_cap) for number in range(1, BRANDS + 1)]
+    for at, brand in enumerate(brands):
+        make_route(brand, accounts, first=1000 * at)
+        template = Template.objects.create(brand=brand, name="Openings")
+        TemplateVersion.objects.create(template=template, number=1, text=TEXT)
+    return brands
 
 
 def next_noon(now: datetime) -> datetime:
@@ -115,7 +134,7 @@ def release() -> datetime:
     return clock.now()
 
 
-def make_brand(number: int, people: int) -> Brand:
+def make_brand(number: int, daily_cap: int) -> Brand:
     return Brand.objects.create(
         name=f"Bench brand {number}",
         slug=f"bench-{number}",
@@ -123,28 +142,24 @@ def make_brand(number: int, people: int) -> Brand:
         opens=time(9),
         closes=time(20),
         sunday_opens=time(12),
-        daily_cap=10 * people,
+        daily_cap=daily_cap,
         segments_per_second=RATE / BRANDS,
         short_domain=f"go{number}.example.com",
         link_hosts=["jobs.example.com"],
     )
 
 
-def make_numbers(brands: list[Brand], simulator: str) -> list[list[SenderNumber]]:
-    """The numbers of each brand, half of them on each of two accounts."""
-    accounts = [make_account(number, simulator) for number in (1, 2)]
-    return [
-        [
-            SenderNumber.objects.create(
-                account=accounts[place % len(accounts)],
-                brand=brand,
-                value=f"+1555555{1000 * at + place:04d}",
-                segments_per_second=RATE / NUMBERS,
-            )
-            for place in range(NUMBERS // BRANDS)
-        ]
-        for at, brand in enumerate(brands)
-    ]
+def make_route(brand: Brand, accounts: list[ProviderAccount], *, first: int) -> None:
+    """The numbers of a brand, spread over the accounts, and the route by which it sends."""
+    route = Route.objects.create(brand=brand, name="All numbers", is_default=True)
+    for place in range(NUMBERS // BRANDS):
+        number = SenderNumber.objects.create(
+            account=accounts[place % len(accounts)],
+            brand=brand,
+            value=f"+1555555{first + place:04d}",
+            segments_per_second=RATE / NUMBERS,
+        )
+        RouteNumber.objects.create(route=route, number=number)
 
 
 def make_account(number: int, simulator: str) -> ProviderAccount:
@@ -160,19 +175,19 @@ def make_account(number: int, simulator: str) -> ProviderAccount:
     return account
 
 
-def make_people(people: int, brands: list[Brand]) -> None:
-    """People without magic endings, spread evenly over area codes, each a lead of one brand."""
-    codes = area_codes()[: max(-(-people // LINES), 40)]
-    ids = {code: places_id(f"+1{code}5550100") for code in codes}
+def make_people(people: int, brands: list[Brand], *, there: int = 0) -> None:
+    """So many more people than are `there`, without magic endings, each a lead of one brand."""
+    codes = area_codes()
     arguments: dict[str, Any] = {
         "codes": codes,
         "used": len(codes),
         "first": MAGIC_ENDINGS + 1,
+        "there": there,
         "people": people,
         "brands": [brand.pk for brand in brands],
         "count": len(brands),
         "agreed": clock.now() - timedelta(days=30),
-        "places": list(ids.values()),
+        "places": places_of(codes),
         "first_names": list(FIRST_NAMES),
         "firsts": len(FIRST_NAMES),
         "last_names": list(LAST_NAMES),
@@ -183,34 +198,44 @@ def make_people(people: int, brands: list[Brand]) -> None:
             cursor.execute(statement, arguments)
 
 
-def places_id(phone: str) -> int:
-    found = places.places_for(phone, None, None)
-    assert found is not None  # noqa: S101 - an area code of the United States
-    row, _ = Places.objects.get_or_create(
-        key=places.key(found),
-        defaults={"zones": sorted(found.zones), "states": sorted(found.states)},
+def places_of(codes: list[str]) -> list[int]:
+    """Where the people of each area code may be, by the id of the row."""
+    ids: dict[str, int] = {}
+    keys = []
+    for code in codes:
+        found = places.places_for(f"+1{code}5550100", None, None)
+        assert found is not None  # noqa: S101 - an area code of the United States
+        keys.append(places.key(found))
+        if keys[-1] not in ids:
+            known = {"zones": sorted(found.zones), "states": sorted(found.states)}
+            row, _ = Places.objects.get_or_create(key=keys[-1], defaults=known)
+            ids[keys[-1]] = row.pk
+    return [ids[key] for key in keys]
+
+
+def make_stickies(brand: Brand) -> None:
+    """Half of the brand's people know a number of it."""
+    ids = numbers_of(brand)
+    values = {"brand": brand.pk, "numbers": ids, "count": len(ids)}
+    sql.count_named(STICKIES, values)
+
+
+def numbers_of(brand: Brand) -> list[int]:
+    return list(
+        SenderNumber.objects.filter(brand=brand).order_by("id").values_list("id", flat=True)
     )
-    return row.pk
 
 
-def make_campaign(brand: Brand, numbers: list[SenderNumber], people: int) -> None:
-    route = Route.objects.create(brand=brand, name="All numbers", is_default=True)
-    for number in numbers:
-        RouteNumber.objects.create(route=route, number=number)
-    lead_list = LeadList.objects.create(brand=brand, name="Everybody")
-    with connection.cursor() as cursor:
-        cursor.execute(ENTRIES, [lead_list.pk, brand.pk])
-        ids = [number.pk for number in numbers]
-        cursor.execute(STICKIES, {"brand": brand.pk, "numbers": ids, "count": len(ids)})
-    template = Template.objects.create(brand=brand, name="Openings")
-    TemplateVersion.objects.create(template=template, number=1, text=TEXT)
+def start_campaign(lead_list: LeadList, *, daily_cap: int, name: str = "Openings") -> None:
+    """A campaign to the list, in one slot that has come due everywhere."""
+    brand = lead_list.brand
     campaign = Campaign.objects.create(
         brand=brand,
-        name="Openings",
+        name=name,
         lead_list=lead_list,
-        template=template,
+        template=Template.objects.get(brand=brand),
         destination="https://jobs.example.com/",
-        daily_cap=10 * people,
+        daily_cap=daily_cap,
     )
     on = clock.now().astimezone(ZoneInfo(LAST_ZONE)).date()
     Slot.objects.create(campaign=campaign, local_date=on, local_time=AT, length_minutes=MINUTES)

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -19,12 +21,12 @@ from brands import clock
 from brands.models import Brand
 from compliance import phones
 from compliance.models import Person
-from config import bench, bench_figures, bench_run, bench_stage
+from config import bench, bench_figures, bench_run, bench_stage, bench_words
 from config.bench import NoGround, own_database, own_redis
 from config.bench_run import TookTooLong
 from config.services import ROOT
 from delivery import planning
-from delivery.models import Due, Message, Sticky
+from delivery.models import Attempt, Due, Message, Sticky
 from leads.models import Lead
 from providers.models import ProviderAccount, SenderNumber
 
@@ -144,6 +146,23 @@ class TestStage:
         assert whole.filter(status="active").count() == self.PEOPLE
         assert Lead.objects.values("brand").distinct().count() == bench_stage.BRANDS
 
+    def test_they_live_in_four_time_zones_and_are_known_to_both_brands_everywhere(self):
+        zones = Lead.objects.values_list("places__zones", flat=True)
+        assert len({tuple(found) for found in zones}) >= 4
+        brands = {}
+        for phone, brand in Lead.objects.values_list("person__phone", "brand"):
+            brands.setdefault(phone[2:5], set()).add(brand)
+        assert all(len(found) == bench_stage.BRANDS for found in brands.values())
+
+    def test_there_are_numbers_for_the_largest_of_all_runs(self):
+        assert bench_stage.most_people() >= 1_000_000
+
+    def test_more_people_get_numbers_of_their_own(self):
+        brands = list(Brand.objects.order_by("id"))
+        bench_stage.make_people(100, brands, there=self.PEOPLE)
+        found = Person.objects.values_list("phone", flat=True)
+        assert len(set(found)) == Lead.objects.count() == self.PEOPLE + 100
+
     def test_half_of_them_know_a_number(self):
         assert Sticky.objects.count() == pytest.approx(self.PEOPLE / 2, abs=4)
 
@@ -198,6 +217,19 @@ class TestFigures:
         Message.objects.update(status="accepted")
         assert bench_figures.is_done()
 
+    @pytest.mark.django_db
+    def test_only_attempts_of_the_round_are_counted(self):
+        bench_stage.make(200, simulator=SIMULATOR)
+        planning.plan_open_slots()
+        before, now = bench_figures.last_attempt(), clock.now()
+        first, second = Message.objects.all()[:2]
+        earlier = make_attempt(first, at=now)
+        assert bench_figures.last_attempt() == earlier.pk > before
+        make_attempt(second, at=now + timedelta(seconds=1))
+        assert bench_figures.span(before) == (now, 2)
+        assert bench_figures.span(earlier.pk) == (now + timedelta(seconds=1), 1)
+        assert bench_figures.percentiles(now, earlier.pk) == (1.0, 1.0)
+
     @pytest.mark.django_db(transaction=True)
     def test_statements_are_counted_from_when_it_was_asked_for(self):
         assert bench_figures.count_statements()
@@ -235,6 +267,23 @@ class TestFigures:
         assert processors.peak_mb() > 10
 
 
+def make_attempt(message: Message, *, at: datetime) -> Attempt:
+    number = SenderNumber.objects.earliest("id")
+    return Attempt.objects.create(
+        message=message,
+        account=number.account,
+        number=number,
+        sender=uuid4(),
+        ref=f"ref-{message.pk}",
+        text="Hi",
+        segments=1,
+        brand_day=at.date(),
+        outcome="accepted",
+        intent_at=at,
+        answered_at=at,
+    )
+
+
 def request(seq: int, to: str, took: bool) -> str:
     asked = {"seq": seq, "received_at": 1.0, "provider": "twilio", "account": "A", "from": "b"}
     answered = {"seq": seq, "verdict": "accepted", "took": took, "provider_ref": f"S{seq}"}
@@ -246,6 +295,11 @@ def test_it_stops_by_itself(monkeypatch):
     monkeypatch.setattr(bench_run.signal, "alarm", lambda seconds: None)
     with pytest.raises(TookTooLong, match="after 600 seconds"), bench_run.at_most(600):
         signal.raise_signal(signal.SIGALRM)
+
+
+def test_more_rows_may_take_longer():
+    assert bench_run.patience(100) == 600
+    assert bench_run.patience(400_000) > 2_000
 
 
 @pytest.mark.parametrize(
@@ -263,11 +317,45 @@ def test_what_makes_a_run_fail(trouble: dict[str, object], is_well: bool):
 
 
 def test_the_lines_name_every_figure_and_say_what_was_not_counted():
-    found = {"messages_per_second": 9_500, "statements_per_message": None, "steps": {"held": 2}}
-    told = "\n".join(bench_run.lines(found))
+    found = {"messages_per_second": 9_500, "statements_per_message": None, "said": {"held": 2}}
+    told = "\n".join(bench_words.lines(found))
     words = Counter(told.split())
     assert words["9,500"] == words["held"] == 1
     assert "not counted" in told
+
+
+class TestFolders:
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(bench, "folders", lambda: tmp_path)
+        return tmp_path
+
+    def ended_with(self, code: int, monkeypatch) -> Path:
+        def attend(command, environment, **_):
+            folder = Path(command[-1])
+            folder.mkdir()
+            return code
+
+        monkeypatch.setattr(bench, "attend", attend)
+        assert bench.run_apart(["delivery"]) == code
+        return bench.folders() / str(os.getpid())
+
+    @pytest.mark.django_db(transaction=True)
+    def test_what_went_well_leaves_no_files(self, monkeypatch):
+        assert not self.ended_with(0, monkeypatch).exists()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_ledger_and_logs_of_what_went_wrong_are_kept(self, monkeypatch, capsys):
+        kept = self.ended_with(1, monkeypatch)
+        assert kept.exists()
+        assert str(kept) in capsys.readouterr().out
+
+    @pytest.mark.django_db(transaction=True)
+    def test_until_the_next_run(self, folder):
+        for number in (GONE, os.getppid()):
+            (folder / str(number)).mkdir()
+        bench.remove_left_over()
+        assert [path.name for path in folder.iterdir()] == [str(os.getppid())]
 
 
 def manage(*words: str) -> subprocess.CompletedProcess[str]:
@@ -281,6 +369,7 @@ def manage(*words: str) -> subprocess.CompletedProcess[str]:
         pytest.param(["everything"], "invalid choice: 'everything'", id="what"),
         pytest.param([], "the following arguments are required: what", id="nothing"),
         pytest.param(["delivery", "--messages", "0"], "argument --messages", id="no messages"),
+        pytest.param(["scale", "--there", "many"], "argument --there", id="no number"),
         pytest.param(
             ["delivery", "--latency-ms", "-1"], "argument --latency-ms", id="back in time"
         ),
@@ -298,17 +387,62 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured(tmp_p
     assert "folder.json cannot be written: No such file or directory." in done.stderr
 
 
-def test_a_small_run_measures_everything_and_leaves_nothing_behind(tmp_path):
-    file = tmp_path / "figures.json"
-    done = manage(*("delivery", "--messages", "400", "--workers", "1", "--json", str(file)))
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        pytest.param(["compare", "--messages", "1000000"], "It would take", id="people"),
+        pytest.param(["compare", "--job-workers", *"1234"], "At most 3 counts", id="counts"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_made(words: list[str], reason: str):
+    done = manage(*words)
+    assert done.returncode == 1
+    assert reason in done.stderr
+
+
+def measured(file: Path, *words: str) -> dict[str, object]:
+    """The figures of a small run, which went well and left nothing behind."""
+    done = manage(*words, "--workers", "1", "--json", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(file.read_text())
-    assert found["accepted"] == 396
-    assert found["steps"] == {"accepted": 396, "refused: opted_out": 2}
-    assert found["duplicates"] == 0
-    assert {name for name, value in found.items() if value is None} == set()
-    assert set(found) >= KEYS
     assert not any(name.startswith("bench_") for name in names())
+    found = json.loads(file.read_text())
+    assert {name for name, value in found.items() if value is None} == set()
+    return found
+
+
+def test_a_small_delivery_measures_everything(tmp_path):
+    found = measured(tmp_path / "figures.json", "delivery", "--messages", "400")
+    assert found["accepted"] == 396
+    assert found["statuses"] == {"accepted": 396, "refused: opted_out": 2}
+    assert found["duplicates"] == 0
+    assert set(found) >= KEYS
+
+
+def test_a_small_comparison_tells_both_rates(tmp_path):
+    words = ("--messages", "100", "--job-workers", "2", "--latency-ms", "0")
+    found = measured(tmp_path / "figures.json", "compare", *words)
+    assert found["rq_with_2_workers"]["is_complete"]
+    assert found["ours"]["accepted"] > 2_000
+    assert found["times_as_fast_as"]["rq_with_2_workers"] > 1
+
+
+def test_a_small_flood_of_reports_is_applied(tmp_path):
+    found = measured(tmp_path / "figures.json", "reports", "--messages", "100")
+    assert found["delivered"] == found["applied"] == 100
+
+
+def test_links_that_are_followed_are_clicks(tmp_path):
+    found = measured(tmp_path / "figures.json", "redirects", "--messages", "300")
+    assert found["answers"] == {"302": 299}
+    assert found["clicks"] == 299
+    assert found["cpu_seconds"].keys() >= {"web", "postgres", "followers"}
+
+
+def test_a_small_scale_goes_through_its_rounds(tmp_path):
+    words = ("--messages", "100", "--there", "150")
+    found = measured(tmp_path / "figures.json", "scale", *words)
+    assert found["accepted"] == found["taken_by_the_provider"] == 2_100
+    assert list(found["times_the_first"]) == ["at_150_with_a_snapshot"]
 
 
 KEYS = {
@@ -319,5 +453,6 @@ KEYS = {
     "peak_worker_mb",
     "p95_seconds",
     "statements_per_message",
+    "said_by_steps",
     "settings",
 }

@@ -1,44 +1,72 @@
-"""Benchmarks on a database of their own: `manage.py bench delivery`, `manage.py bench reports`."""
+"""Benchmarks on a database of their own: `manage.py bench delivery`, and its like."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from redis.exceptions import RedisError
 
-from config import bench, bench_reports, bench_run, bench_stage
+from config import (
+    bench,
+    bench_clicks,
+    bench_compare,
+    bench_reports,
+    bench_run,
+    bench_scale,
+    bench_stage,
+    bench_words,
+)
+from config.bench_words import Figures
 from config.demo_processes import Broken
 from config.management.commands.demo import whole
 
 MAX_LATENCY_MS = 10_000
+PASSED_ON = ("messages", "workers", "latency_ms", "job_workers", "there")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What it measures, and of how many by default.
+
+    `run` says whether all was right, too, however slow it was. `people`: how many it makes.
+    """
+
+    what: str
+    messages: int
+    workers: int
+    run: Callable[[dict[str, Any]], tuple[Figures, bool]]
+    people: Callable[[dict[str, Any]], int] = itemgetter("messages")
 
 
 class Command(BaseCommand):
     help = (
-        "Measure how fast messages are sent, or reports taken in and applied, on a database of its"
-        " own, for ten minutes at most."
+        "Measure on a database of its own, which is removed afterwards. It ends by itself. The exit"
+        " code is 1 where something was wrong, never because it was slow."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["delivery", "reports"])
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = "\n".join(f"{name:<10} {one.what}" for name, one in BENCHES.items())
+        parser.add_argument("what", choices=list(BENCHES))
         parser.add_argument(
             "--messages",
             type=whole(100, bench_stage.most_people()),
-            default=50_000,
             metavar="N",
-            help="as many people get one message or report each; 1 of 100 has opted out"
-            " (%(default)s)",
+            help=f"how many; by default {defaults('messages')}",
         )
         parser.add_argument(
             "--workers",
             type=whole(1, 32),
-            default=None,
             metavar="N",
-            help="send workers (3), or processes of the web server that takes reports in (2)",
+            help="send workers, or processes of the web server where none sends; by default"
+            f" {defaults('workers')}",
         )
         parser.add_argument(
             "--latency-ms",
@@ -47,12 +75,29 @@ class Command(BaseCommand):
             metavar="MS",
             help="how long the provider takes to answer (%(default)s)",
         )
+        parser.add_argument(
+            "--job-workers",
+            type=whole(1, 64),
+            nargs="+",
+            metavar="N",
+            help="compare: how many workers of the usual way, one count after the other; by"
+            f" default as many as ours, and {bench_compare.MANY_WORKERS}",
+        )
+        parser.add_argument(
+            "--there",
+            type=whole(100, bench_stage.most_people()),
+            nargs="+",
+            default=list(bench_scale.SIZES),
+            metavar="N",
+            help="scale: how many messages are in the tables before each sending",
+        )
         parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
         parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        chosen = with_defaults(options)
         try:
-            code = inside(options) if options["inside"] else outside(options)
+            code = inside(chosen) if options["inside"] else outside(chosen)
         except (bench.NoGround, bench_run.TookTooLong, Broken) as error:
             raise CommandError(str(error)) from error
         except RedisError as error:
@@ -64,11 +109,39 @@ class Command(BaseCommand):
             sys.exit(code)
 
 
+def defaults(name: str) -> str:
+    return ", ".join(f"{getattr(one, name):,} for {key}" for key, one in BENCHES.items())
+
+
+def with_defaults(options: dict[str, Any]) -> dict[str, Any]:
+    """What was not said stands with the benchmark. Raises CommandError."""
+    one = BENCHES[options["what"]]
+    chosen = {
+        **options,
+        "messages": options["messages"] or one.messages,
+        "workers": options["workers"] or one.workers,
+    }
+    chosen["job_workers"] = job_workers(chosen)
+    wanted, most = one.people(chosen), bench_stage.most_people()
+    if wanted > most:
+        raise CommandError(f"It would take {wanted:,} people, and there are {most:,} numbers.")
+    return chosen
+
+
+def job_workers(options: dict[str, Any]) -> list[int]:
+    """Raises CommandError."""
+    found = set(options["job_workers"] or (options["workers"], bench_compare.MANY_WORKERS))
+    if len(found) > bench_compare.MOST_COUNTS:
+        raise CommandError(f"At most {bench_compare.MOST_COUNTS} counts can be given.")
+    return sorted(found)
+
+
 def outside(options: dict[str, Any]) -> int:
     arguments = [options["what"]]
-    for name in ("messages", "workers", "latency_ms"):
-        if options[name] is not None:
-            arguments += [f"--{name.replace('_', '-')}", str(options[name])]
+    for name in PASSED_ON:
+        value = options[name]
+        values = value if isinstance(value, list) else [value]
+        arguments += [f"--{name.replace('_', '-')}", *map(str, values)]
     if options["json"]:
         options["json"].touch()
         arguments += ["--json", str(options["json"].resolve())]
@@ -76,30 +149,63 @@ def outside(options: dict[str, Any]) -> int:
 
 
 def inside(options: dict[str, Any]) -> int:
-    found, is_well = MEASURES[options["what"]](options)
-    for line in bench_run.lines(found):
+    found, is_well = BENCHES[options["what"]].run(options)
+    for line in bench_words.lines(found):
         bench.say(line)
     if options["json"]:
-        bench_run.write_json(found, options["json"])
+        bench_words.write_json(found, options["json"])
     return 0 if is_well else 1
 
 
-def delivery(options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    chosen = bench_run.Options(
+def sending(options: dict[str, Any]) -> bench_run.Options:
+    return bench_run.Options(
         messages=options["messages"],
-        workers=options["workers"] or 3,
+        workers=options["workers"],
         latency_ms=options["latency_ms"],
     )
-    found = bench_run.measure(chosen, options["inside"])
+
+
+def delivery(options: dict[str, Any]) -> tuple[Figures, bool]:
+    found = bench_run.measure(sending(options), options["inside"])
     return found, bench_run.is_well(found)
 
 
-def reports(options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    chosen = bench_reports.Options(
-        reports=options["messages"], web_processes=options["workers"] or 2
-    )
+def compare(options: dict[str, Any]) -> tuple[Figures, bool]:
+    found = bench_compare.measure(sending(options), options["job_workers"], options["inside"])
+    return found, bench_compare.is_well(found)
+
+
+def reports(options: dict[str, Any]) -> tuple[Figures, bool]:
+    chosen = bench_reports.Options(reports=options["messages"], web_processes=options["workers"])
     found = bench_reports.measure(chosen, options["inside"])
     return found, bench_reports.is_well(found)
 
 
-MEASURES = {"delivery": delivery, "reports": reports}
+def redirects(options: dict[str, Any]) -> tuple[Figures, bool]:
+    chosen = bench_clicks.Options(links=options["messages"], web_processes=options["workers"])
+    found = bench_clicks.measure(chosen, options["inside"])
+    return found, bench_clicks.is_well(found)
+
+
+def scale(options: dict[str, Any]) -> tuple[Figures, bool]:
+    found = bench_scale.measure(sending(options), options["there"], options["inside"])
+    return found, bench_scale.is_well(found)
+
+
+def people_to_compare(options: dict[str, Any]) -> int:
+    return bench_compare.SHARES * int(options["messages"])
+
+
+def people_of_scale(options: dict[str, Any]) -> int:
+    return bench_scale.people_for(options["messages"], options["there"])
+
+
+BENCHES = {
+    "delivery": Bench("messages planned and sent, with all checks", 400_000, 3, delivery),
+    "compare": Bench(
+        "one job for each message in the usual way, and ours", 3_000, 3, compare, people_to_compare
+    ),
+    "reports": Bench("delivery reports taken in and applied", 50_000, 2, reports),
+    "redirects": Bench("short links followed", 20_000, 2, redirects),
+    "scale": Bench("messages sent with ever more in the tables", 20_000, 3, scale, people_of_scale),
+}
