@@ -43,16 +43,23 @@ logger = logging.getLogger(__name__)
 KEEP_RECENT = timedelta(days=8)
 VALUES = ("first_name", "last_name", "city", "state", "zip_code")
 
+# Whose text was not applied yet, and whoever a lead names beside them: of all brands, for what the
+# text says may bind all. There are few such texts, so the set is made once.
 MESSAGES = """
+WITH waiting AS MATERIALIZED (
+    SELECT person_id FROM delivery_inbound WHERE applied_at IS NULL AND person_id IS NOT NULL
+), unheard AS MATERIALIZED (
+    SELECT person_id FROM waiting
+    UNION SELECT l.email_person_id FROM leads_lead l JOIN waiting USING (person_id)
+    WHERE l.email_person_id IS NOT NULL
+    UNION SELECT l.person_id FROM leads_lead l JOIN waiting w ON w.person_id = l.email_person_id
+)
 SELECT m.id, m.kind, m.slot_id, m.person_id, m.link_id, k.code,
        p.phone, p.recent,
        coalesce(greatest(p.opt_out_event_id, e.opt_out_event_id) > coalesce(r.after_event_id, -1),
                 false),
        p.held_at IS NOT NULL OR e.held_at IS NOT NULL, p.undeliverable_at IS NOT NULL,
-       EXISTS (SELECT 1 FROM delivery_inbound i WHERE i.applied_at IS NULL
-               AND i.person_id = ANY (ARRAY[p.id, l.email_person_id]))
-       OR EXISTS (SELECT 1 FROM leads_lead x JOIN delivery_inbound i ON i.person_id = x.person_id
-                  WHERE x.email_person_id = p.id AND i.applied_at IS NULL),
+       p.id IN (SELECT person_id FROM unheard),
        l.places_id, l.consent_id IS NOT NULL, coalesce(l.status = 'active', true),
        l.first_name, l.last_name, l.city, l.state, l.zip_code, s.number_id, m.reply_kind
 FROM delivery_message m

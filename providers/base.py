@@ -107,7 +107,7 @@ class HttpResponse:
     body: bytes
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        return json.loads(self.body.decode())
 
     @property
     def text(self) -> str:

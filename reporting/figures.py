@@ -48,7 +48,7 @@ ON CONFLICT (slot_id) DO UPDATE SET counted_at = EXCLUDED.counted_at, took_ms = 
 
 # An open slot is due each round; a closed one when its age has grown by a tenth since it was
 # counted, for reports and clicks still come, and the last time when it is 30 days old. None is
-# counted for more than a fiftieth of the time: it reads every message of the slot, while they go out.
+# counted for more than a fiftieth of the time, for it reads every message while they go out.
 DUE = """
 SELECT s.id FROM campaigns_slot s LEFT JOIN reporting_slotcount k ON k.slot_id = s.id
 WHERE s.state <> 'draft' AND (k.slot_id IS NULL OR (

@@ -346,6 +346,16 @@ class TestTheBrandsOfAPerson:
         ]
         return slots, made
 
+    @pytest.mark.parametrize("linked", [0, 1])
+    def test_all_wait_for_the_text_of_whom_a_lead_of_one_names_beside(self, lane, take, linked):
+        """A STOP binds all brands, whichever of them knows that the two are one."""
+        person, beside = make_person(), make_person()
+        slots, made = self.messages(lane, person, make_brand(), make_brand())
+        Lead.objects.filter(pk=made[linked].lead_id).update(email_person=beside)
+        Inbound.objects.create(account=lane.account, person=beside, provider_ref="SM1")
+        assert take(*slots).intents == []
+        assert set(Due.objects.values_list("reason", flat=True)) == {"inbound_waiting"}
+
     @pytest.mark.parametrize("joined", ["first", "last"])
     def test_are_told_apart_in_one_claim(self, lane, take, joined):
         person, brands = make_person(), [make_brand(), make_brand()]
