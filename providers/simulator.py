@@ -21,7 +21,8 @@ from pathlib import Path
 from providers.simulator_behaviour import Behaviour, Ending, Verdict
 from providers.simulator_callbacks import Callbacks
 from providers.simulator_control import BadControl, obey
-from providers.simulator_http import Connection, Request, json_response, response
+from providers.simulator_endings import finish, finish_all
+from providers.simulator_http import Connection, Request, json_response, moved, with_header
 from providers.simulator_ledger import Ledger, LedgerBroken, LedgerEntry, Submission
 from providers.simulator_phone import Phones
 from providers.simulator_plivo import PlivoWire
@@ -30,8 +31,6 @@ from providers.simulator_wire import Wire
 
 HOST = "127.0.0.1"
 PARENT_CHECK_SECONDS = 0.5
-GARBAGE = response(200, "<html>upstream said: \x00\ufffd", content_type="text/html")
-
 
 WIRES: tuple[Wire, ...] = (TwilioWire(), PlivoWire())
 
@@ -44,6 +43,7 @@ class Simulator:
         self._latency_at_start = latency
         self._ledger = Ledger(ledger_path)
         self._salt = secrets.randbits(64)
+        self._last_taken: dict[str, LedgerEntry] = {}  # by the provider's name
         self._connections = 0
         self._open_ones: set[Connection] = set()
         self._outbox: list[tuple[float, Connection, bytes, Ending]] = []
@@ -110,14 +110,25 @@ class Simulator:
             return
         verdict = self._behaviour.judge(sent)
         entry = self._note(wire, sent, verdict)
-        refusal = verdict.refusal
-        answer = wire.accepted(entry) if refusal is None else wire.refused(refusal, sent)
+        answer = self._answer(wire, request, entry, verdict)
         go = partial(self._later, latency + verdict.delay, connection, answer, verdict.ending)
         held = self._callbacks.taken(wire, entry, request) if verdict.took else None
         if held is None:
             go()
         else:
             held.add_done_callback(lambda _: go())
+
+    def _answer(self, wire: Wire, request: Request, entry: LedgerEntry, verdict: Verdict) -> bytes:
+        if verdict.refusal is not None:
+            refused = wire.refused(verdict.refusal, entry.submission)
+            wait = verdict.retry_after
+            return refused if wait is None else with_header(refused, "Retry-After", str(wait))
+        if verdict.ending is Ending.MOVED:
+            return moved(request.path)
+        if verdict.ending is Ending.ANOTHERS:
+            return wire.accepted(self._last_taken.get(wire.name, entry))
+        self._last_taken[wire.name] = entry
+        return wire.accepted(entry)
 
     def _note(self, wire: Wire, sent: Submission, verdict: Verdict) -> LedgerEntry:
         ref = wire.provider_ref(self._salt, self._ledger.next_seq) if verdict.took else ""
@@ -141,9 +152,9 @@ class Simulator:
             if delay:
                 delayed.setdefault(delay, []).append((connection, answer, ending))
             else:
-                _finish(connection, answer, ending)
+                finish(connection, answer, ending)
         for delay, answers in delayed.items():
-            self._loop.call_later(delay, _finish_all, answers)
+            self._loop.call_later(delay, finish_all, answers)
 
     def _control(self, request: Request) -> bytes:
         if request.path == "/control/reset" and request.method == "POST":
@@ -176,22 +187,6 @@ class Simulator:
             "connections": self._connections,
             "callbacks": self._callbacks.state(),
         }
-
-
-def _finish_all(answers: list[tuple[Connection, bytes, Ending]]) -> None:
-    for connection, answer, ending in answers:
-        _finish(connection, answer, ending)
-
-
-def _finish(connection: Connection, answer: bytes, ending: Ending) -> None:
-    if ending is Ending.ANSWER:
-        connection.answer(answer)
-    elif ending is Ending.GARBAGE:
-        connection.answer(GARBAGE)
-    elif ending is Ending.HALF:
-        connection.answer_and_close(answer[: len(answer) // 2])
-    else:
-        connection.close()
 
 
 async def serve(

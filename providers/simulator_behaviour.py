@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -31,6 +31,10 @@ class Ending(Enum):
     GARBAGE = auto()  # a success that nobody can read
     CLOSE = auto()  # no answer at all
     HALF = auto()  # the first half of the answer
+    DRIP = auto()  # a byte at a time
+    HUGE = auto()  # the answer, and megabytes more
+    MOVED = auto()  # a redirection to where the request came
+    ANOTHERS = auto()  # the answer to another message
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Verdict:
     refusal: Refusal | None = None
     ending: Ending = Ending.ANSWER
     delay: float = 0.0  # seconds, on top of the latency
+    retry_after: int | None = None  # seconds, told with a refusal
 
 
 ACCEPTED = Verdict("accepted", took=True)
@@ -56,6 +61,7 @@ MODES = {
     "opted_out": Verdict("refused_opted_out", took=False, refusal=Refusal.OPTED_OUT),
     "refuse_401": Verdict("refused_401", took=False, refusal=Refusal.UNAUTHORISED),
     "429": THROTTLED,
+    "429_retry_after": replace(THROTTLED, retry_after=2),
     "500": Verdict("accepted_500", took=True, refusal=Refusal.SERVER_ERROR),
     "503": Verdict("refused_503", took=False, refusal=Refusal.UNAVAILABLE),
     "hang": Verdict("accepted_hung", took=True, delay=60.0),
@@ -63,6 +69,10 @@ MODES = {
     "close_not_taken": Verdict("dropped_closed", took=False, ending=Ending.CLOSE),
     "half_answer": Verdict("accepted_half_answered", took=True, ending=Ending.HALF),
     "garbage": Verdict("accepted_garbage", took=True, ending=Ending.GARBAGE),
+    "another_id": Verdict("accepted_another_id", took=True, ending=Ending.ANOTHERS),
+    "huge": Verdict("accepted_huge", took=True, ending=Ending.HUGE),
+    "drip": Verdict("accepted_dripped", took=True, ending=Ending.DRIP),
+    "307": Verdict("accepted_307", took=True, ending=Ending.MOVED),
     "slow": Verdict("accepted", took=True, delay=2.0),
 }
 # The last four digits of the recipient, the same for every provider.

@@ -20,7 +20,10 @@ NEVER_REPORTED = "0010"
 OUT_OF_ORDER_AND_TWICE = "0011"
 FORGERIES = (Seal.WRONG, Seal.NONE, Seal.CHANGED)
 _DRAWS = struct.Struct(">8I")
-_SHARES = ("undelivered", "failed", "twice", "reversed", "forged", "before_answer", "v2")
+_SHARES = (
+    *("undelivered", "failed", "twice", "reversed", "forged", "before_answer", "v2"),
+    *("truncated", "repeated"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,8 @@ class ReportOrders:
     forged: float  # a forgery with another final word besides
     before_answer: float  # the reports leave before the answer to the send
     v2: float  # signed by the provider's older scheme
+    truncated: float  # half of it came before, where that does not fit the signature
+    repeated: float  # the last one comes once more, letter by letter
     seed: int
 
 
@@ -99,6 +104,7 @@ def course_of(orders: ReportOrders, to: str, *, nth: int, has_old_signature: boo
         _add_forgery(
             steps, final, FORGERIES[int(forgery * len(FORGERIES))], is_old=seal is Seal.OLD
         )
+    _add_mishaps(orders, steps, final, f"{orders.seed} {to} {nth} mishaps", is_old=seal is Seal.OLD)
     if digits == NEVER_REPORTED:
         steps = []
     is_before_answer = early < orders.before_answer
@@ -128,3 +134,14 @@ def _add_forgery(steps: list[Step], final: Fate, seal: Seal, *, is_old: bool) ->
         steps.append(Step(lie, seal=Seal.COPIED))
     else:
         steps.insert(0, Step(lie, seal=seal))
+
+
+def _add_mishaps(
+    orders: ReportOrders, steps: list[Step], final: Fate, what: str, *, is_old: bool
+) -> None:
+    """Half a report passes for a whole one where the signature covers no fields: there is none."""
+    cut, again, *_ = draws(what)
+    if cut < orders.truncated and not is_old:
+        steps.insert(0, Step(final, seal=Seal.TRUNCATED))
+    if again < orders.repeated:
+        steps.append(Step(final, seal=Seal.REPEATED))

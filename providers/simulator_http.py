@@ -48,6 +48,23 @@ def json_response(status: int, body: object) -> bytes:
     return response(status, json.dumps(body))
 
 
+def moved(path: str) -> bytes:
+    """The client may ask again, there; who does so with a message sends it twice."""
+    return with_header(response(307, ""), "Location", path)
+
+
+def with_header(answer: bytes, name: str, value: str) -> bytes:
+    first_line, _, rest = answer.partition(b"\r\n")
+    return b"%b\r\n%b: %b\r\n%b" % (first_line, name.encode(), value.encode(), rest)
+
+
+def without_length(answer: bytes) -> bytes:
+    """The same answer; its body ends where the connection does."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length:")]
+    return b"\r\n".join([*lines, b"Connection: close", b"", body])
+
+
 class Connection(asyncio.Protocol):
     """One client. The next request is read when the one before it has been answered."""
 
@@ -96,6 +113,13 @@ class Connection(asyncio.Protocol):
         if self._is_last and not self._is_busy:
             self.close()
 
+    def begin_answer(self, data: bytes) -> bool:
+        """Write a part of the answer, if anybody is there to read it; `answer` ends it."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        self._transport.write(data)
+        return True
+
     def close(self) -> None:
         """Close after what is written; what else comes is not read."""
         self._is_deaf = True
@@ -116,11 +140,11 @@ class Connection(asyncio.Protocol):
             self._is_busy = True
             self._handle(request, self)
 
-    def answer_and_close(self, data: bytes) -> None:
+    def answer_and_close(self, *parts: bytes) -> None:
         """End our side; a client that is still sending would lose the answer to a plain close."""
         if self._transport is None or self._transport.is_closing():
             return
-        self._transport.write(data)
+        self._transport.writelines(parts)
         self._transport.write_eof()
         self._is_deaf, self._unread = True, b""
         asyncio.get_running_loop().call_later(LINGER_SECONDS, self.close)

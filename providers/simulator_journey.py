@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring_ascii as quoted
 
 from providers.simulator_fates import Course, Step
@@ -42,8 +42,9 @@ class Journey:
     def _post(self) -> None:
         step = self.course.steps[self._step]
         self._step += 1
-        if step.seal is Seal.COPIED and not (self._last and self._was_taken):
-            self.go_on()  # what was not taken gives a forger nothing to repeat
+        is_borne = step.seal in {Seal.COPIED, Seal.REPEATED}
+        if is_borne and not (self._last and self._was_taken):
+            self.go_on()  # what was not taken gives nobody anything to repeat
             return
         callback = self._callback(step)
         self._open = step.copies
@@ -53,6 +54,8 @@ class Journey:
 
     def _callback(self, step: Step) -> Callback:
         words, message = self.wire.words, self.message
+        if step.seal is Seal.REPEATED and self._last is not None:
+            return replace(self._last, seal=step.seal, copied=self._last.headers)
         callback = report_callback(self.wire, message, words[step.fate], seal=step.seal)
         if step.seal is Seal.CHANGED:
             final = next(s.fate for s in reversed(self.course.steps) if s.seal in GENUINE)

@@ -29,18 +29,20 @@ DUE_AT_ONCE = 200  # of what is due, before others have their turn of the loop
 
 
 class Seal(Enum):
-    """How a callback is signed; all but the first two are forgeries."""
+    """How a callback is signed; all but the first three are forgeries."""
 
     GENUINE = auto()
     OLD = auto()  # by the provider's older scheme
+    REPEATED = auto()  # a genuine one that was posted before, letter by letter
     WRONG = auto()  # with another secret
     NONE = auto()
     CHANGED = auto()  # the body was changed after it was signed
     COPIED = auto()  # the headers of another one that was posted before
+    TRUNCATED = auto()  # the second half of the body is missing
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
-GENUINE = {Seal.GENUINE, Seal.OLD}
+GENUINE = {Seal.GENUINE, Seal.OLD, Seal.REPEATED}
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -55,7 +57,7 @@ class Callback:
     what: tuple[str, str]
     seal: Seal = Seal.GENUINE
     signed_form: dict[str, str] = field(default_factory=dict)  # of CHANGED: what was signed
-    copied: dict[str, str] = field(default_factory=dict)  # of COPIED: its headers
+    copied: dict[str, str] = field(default_factory=dict)  # of COPIED and REPEATED: its headers
     copies: int = 0  # that were posted
     headers: dict[str, str] = field(default_factory=dict)  # of the last one
     _body: bytes = b""
@@ -63,6 +65,8 @@ class Callback:
     def body(self) -> bytes:
         if not self._body:
             self._body = _encoded(self.form)
+            if self.seal is Seal.TRUNCATED:
+                self._body = self._body[: len(self._body) // 2]
         return self._body
 
     def sign(self, token: str) -> None:

@@ -99,7 +99,7 @@ class TestMagicNumbers:
             ("0003", Rejected(RECIPIENT, "21610", opted_out=True), ("refused_opted_out", False)),
             ("0005", THROTTLED, ("throttled", False)),
             ("0006", Unknown("500"), ("accepted_500", True)),
-            ("0007", Unknown("ServerDisconnectedError"), ("accepted_closed", True)),
+            ("0007", Unknown("Disconnected"), ("accepted_closed", True)),
             ("0008", IN_VAIN, ("accepted_hung", True)),
             ("0009", Unknown("200 JSONDecodeError"), ("accepted_garbage", True)),
             ("0013", NotSent("20003", fault=Fault.ACCOUNT), ("refused_401", False)),
@@ -146,10 +146,18 @@ class TestControl:
             ("503", Unknown("503"), ("refused_503", False)),
             ("hang", IN_VAIN, ("accepted_hung", True)),
             ("slow", IN_VAIN, ("accepted", True)),
-            ("close_after_read", Unknown("ServerDisconnectedError"), ("accepted_closed", True)),
-            ("close_not_taken", Unknown("ServerDisconnectedError"), ("dropped_closed", False)),
-            ("half_answer", Unknown("ClientPayloadError"), ("accepted_half_answered", True)),
+            ("close_after_read", Unknown("Disconnected"), ("accepted_closed", True)),
+            ("close_not_taken", Unknown("Disconnected"), ("dropped_closed", False)),
+            ("half_answer", Unknown("BrokenOff"), ("accepted_half_answered", True)),
             ("garbage", Unknown("200 JSONDecodeError"), ("accepted_garbage", True)),
+            ("huge", Unknown("AnswerTooLarge"), ("accepted_huge", True)),
+            ("drip", IN_VAIN, ("accepted_dripped", True)),
+            ("307", Unknown("307"), ("accepted_307", True)),
+            (
+                "429_retry_after",
+                NotSent("429", throttled=True, retry_after=2.0),
+                ("throttled", False),
+            ),
         ],
     )
     def test_a_mode_holds_for_everybody(self, tmp_path, mode, outcome, verdict):
@@ -159,6 +167,18 @@ class TestControl:
 
         limits = {"request_seconds": 0.3} if outcome == IN_VAIN else {}
         assert in_bench(tmp_path, scenario, **limits) == (outcome, [verdict])
+
+    def test_another_id_is_the_answer_to_the_message_before(self, tmp_path):
+        async def scenario(on):
+            await on.send()
+            await on.control({"mode": "another_id"})
+            outcomes = [await on.send("r2"), await on.send("r3", to_e164="+12025550144")]
+            return outcomes, on.ledger()
+
+        (to_the_same, to_another), (first, *others) = in_bench(tmp_path, scenario)
+        assert to_the_same == Accepted(first.provider_ref, segments=1)
+        assert to_another == Unknown("the answer names another recipient")
+        assert [(one.verdict, one.took) for one in others] == [("accepted_another_id", True)] * 2
 
     @pytest.mark.parametrize(
         ("command", "kinds"),

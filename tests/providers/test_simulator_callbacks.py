@@ -314,6 +314,49 @@ class TestForgedReports:
         assert not any(in_scene(tmp_path, act, status=lambda n: 503))
 
 
+class TestReportsThatComeAmiss:
+    SENDS = [
+        pytest.param(lambda scene: scene.send(), id="twilio"),
+        pytest.param(lambda scene: scene.send_by_plivo(), id="plivo"),
+    ]
+
+    def amiss(self, tmp_path, send, **orders):
+        async def act(scene):
+            await scene.told(reports={**SETTLED, **orders})
+            await send(scene)
+            await scene.quiet()
+            return sorted(scene.lines(), key=lambda line: line["callback"]), scene.hooks.calls
+
+        return in_scene(tmp_path, act)
+
+    @pytest.mark.parametrize("send", SENDS)
+    def test_half_of_one_has_the_signature_of_the_whole(self, tmp_path, send):
+        lines, (half, whole) = self.amiss(tmp_path, send, truncated=1)
+        assert [line["genuine"] for line in lines] == [False, True]
+        assert whole.body.startswith(half.body)
+        assert len(half.body) == len(whole.body) // 2
+        assert [call.is_by_twilio() or call.is_by_plivo() for call in (half, whole)] == [
+            False,
+            True,
+        ]
+
+    @pytest.mark.parametrize("send", SENDS)
+    def test_one_is_repeated_letter_by_letter(self, tmp_path, send):
+        lines, (first, again) = self.amiss(tmp_path, send, repeated=1)
+        assert first == again
+        assert [(line["genuine"], line["copy"]) for line in lines] == [(True, 1), (True, 2)]
+
+    def test_one_that_was_not_taken_is_not_repeated(self, tmp_path):
+        async def act(scene):
+            await scene.told(reports={**SETTLED, "repeated": 1})
+            await scene.told(retries={"after_ms": []})
+            await scene.send()
+            await scene.quiet()
+            return len(scene.hooks.calls)
+
+        assert in_scene(tmp_path, act, status=lambda n: 503) == 1
+
+
 def _count(things, key):
     found = {}
     for thing in things:

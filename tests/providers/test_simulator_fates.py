@@ -29,6 +29,8 @@ def share(found, holds):
         ({"reversed": 0.25}, lambda c: c.steps[-1].fate is Fate.SENT),
         ({"before_answer": 0.25}, lambda c: c.is_before_answer),
         ({"forged": 0.25}, lambda c: len(c.steps) == 3),
+        ({"truncated": 0.25}, lambda c: c.steps[0].seal is Seal.TRUNCATED),
+        ({"repeated": 0.25}, lambda c: c.steps[-1].seal is Seal.REPEATED),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -78,3 +80,8 @@ def test_the_older_signature_is_copied_only_after_the_genuine_report():
         (Seal.NONE, Seal.OLD),
         (Seal.OLD, Seal.COPIED),
     }
+
+
+def test_what_is_signed_without_its_fields_is_not_cut():
+    found = courses(truncated=1, v2=1, has_old_signature=True)
+    assert Seal.TRUNCATED not in {step.seal for course in found for step in course.steps}

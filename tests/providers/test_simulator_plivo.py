@@ -149,7 +149,7 @@ class TestMagicNumbers:
             ("0003", RECIPIENT, ("refused_opted_out", False)),
             ("0005", NotSent("429", throttled=True), ("throttled", False)),
             ("0006", Unknown("500"), ("accepted_500", True)),
-            ("0007", Unknown("ServerDisconnectedError"), ("accepted_closed", True)),
+            ("0007", Unknown("Disconnected"), ("accepted_closed", True)),
             ("0009", Unknown("200 JSONDecodeError"), ("accepted_garbage", True)),
             ("0013", NotSent("401", fault=Fault.ACCOUNT), ("refused_401", False)),
         ],
