@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from datetime import UTC, datetime
+from types import FrameType
+from typing import NoReturn
 
 import django_rq
 from django.conf import settings
@@ -36,6 +39,15 @@ class RenewingScheduler(Scheduler):  # type: ignore[misc]
 
     renewed_at = float("-inf")
 
+    def _install_signal_handlers(self) -> None:
+        """Only end the loop; its own `finally` says farewell to Redis.
+
+        The library's handler does so at once, and when it breaks into what was being said to Redis
+        it is given the answer to that, and fails.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end_loop)
+
     def enqueue_jobs(self) -> list[object]:
         jobs = self.connection.zcard(self.scheduled_jobs_key)
         if jobs < len(recurring()) or time.monotonic() - self.renewed_at > RENEW_SECONDS:
@@ -56,6 +68,10 @@ class RenewingScheduler(Scheduler):  # type: ignore[misc]
                     queue_name=queue,
                 )
         self.renewed_at = time.monotonic()
+
+
+def end_loop(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit
 
 
 def make_scheduler(interval: float) -> RenewingScheduler:

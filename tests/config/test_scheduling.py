@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import time
 
 import django_rq
@@ -35,6 +36,35 @@ def registered(scheduler):
 
 def queued(name):
     return django_rq.get_queue(name).job_ids
+
+
+@pytest.fixture
+def own_signals():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_asked_to_end_it_says_nothing_to_redis_before_it_has_heard_redis_out(
+    scheduler, monkeypatch
+):
+    said = []
+
+    def be_asked_to_end():
+        monkeypatch.setattr(scheduler.connection, "execute_command", lambda *w, **_: said.append(w))
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            said.append("heard out")
+            monkeypatch.undo()
+
+    monkeypatch.setattr(scheduler, "enqueue_jobs", be_asked_to_end)
+    with pytest.raises(SystemExit):
+        scheduler.run()
+    assert said == ["heard out"]
+    assert not scheduler.connection.exists(scheduler.scheduler_lock_key)
 
 
 class TestRecurringJobs:
