@@ -26,6 +26,8 @@ from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, gran
 
 KEEP_OUTLINE = 0.2  # seconds, or longer where reading it would else take a tenth of the time
 MOST_A_PAIR = 500
+COUNTED = 100  # rows of a pair; more are not told apart, and are asked for as if they were there
+
 
 OUTLINE = """
 WITH RECURSIVE clock AS MATERIALIZED (SELECT sendonce_now() AS now), pairs AS (
@@ -237,7 +239,7 @@ class Picker:
         began = time.monotonic()
         if began < self._keep_until and any(pair.due for pair in self._pairs):
             return
-        self._pairs = [Pair(*row) for row in sql.rows(self._outline, MOST_A_PAIR)]
+        self._pairs = [_pair(row) for row in sql.rows(self._outline, COUNTED)]
         took = time.monotonic() - began
         self._keep_until = began + max(KEEP_OUTLINE, 10 * took)
         self._limits = _limits(self._pairs, self._limits)
@@ -333,6 +335,14 @@ class Picker:
                 pair.due -= rows
                 for key in self._cap_keys(pair):
                     self._room[key] -= rows
+
+
+def _pair(row: sql.Row) -> Pair:
+    """What is asked for beyond what is there comes back with the next call, with its tokens."""
+    pair = Pair(*row)
+    if pair.due == COUNTED:
+        pair.due = MOST_A_PAIR
+    return pair
 
 
 def _tokens_of(want: Want) -> tuple[int, int, bool]:

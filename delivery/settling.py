@@ -7,9 +7,9 @@ It sends nothing; every outcome goes through `outcomes.record`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db import DataError, IntegrityError
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 KEEP_SECONDS = 30.0  # a commit may still be on its way into the database when its worker is dead
 CHUNK = 500
+WALKED_AT_ONCE = 5_000  # attempts
 LOST_AFTER = timedelta(minutes=10)
 COMMITTED_AFTER = timedelta(minutes=1)  # longer than a claim lives, unless its COMMIT hangs
 
@@ -50,19 +51,29 @@ UPDATE delivery_message m SET status = 'dead', reason = 'worker_killed'
 FROM parked p WHERE m.id = p.message_id AND m.status = 'planned'
 """
 
+# Ids grow with time but for the length of a transaction, so the attempts above the frontier are
+# walked from below, some at a time, and the walk ends where all are too young: a campaign under way
+# has hundreds of thousands of those.
 LOST = """
-SELECT id, message_id FROM delivery_attempt
-WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '' AND intent_at < %s
-ORDER BY id
+SELECT count(*), max(id), coalesce(bool_or(intent_at < %s), false),
+       coalesce(array_agg(id ORDER BY id) FILTER (WHERE outcome = '' AND intent_at < %s), '{}'),
+       coalesce(array_agg(message_id ORDER BY id)
+                FILTER (WHERE outcome = '' AND intent_at < %s), '{}')
+FROM (SELECT id, message_id, outcome, intent_at FROM delivery_attempt
+      WHERE id > %s ORDER BY id LIMIT %s) walked
 """
+
+FRONTIER = "SELECT attempt_id FROM delivery_frontier"
 
 MOVE_FRONTIER = """
 UPDATE delivery_frontier f
 SET attempt_id = greatest(f.attempt_id, least(seen.pending - 1, seen.old))
 FROM (SELECT min(id) FILTER (WHERE outcome = '') AS pending,
              max(id) FILTER (WHERE intent_at < %s) AS old
-      FROM delivery_attempt WHERE id > (SELECT attempt_id FROM delivery_frontier)) seen
-WHERE seen.old IS NOT NULL AND NOT EXISTS (
+      FROM (SELECT id, outcome, intent_at FROM delivery_attempt
+            WHERE id > (SELECT attempt_id FROM delivery_frontier) ORDER BY id LIMIT %s) walked) seen
+WHERE seen.old IS NOT NULL AND least(seen.pending - 1, seen.old) > f.attempt_id
+  AND NOT EXISTS (
     SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
     AND backend_xid IS NOT NULL AND xact_start < clock_timestamp() - interval '30 seconds')
 """
@@ -167,7 +178,20 @@ def reconcile() -> int:
     now = clock.now()
     settled = _record(
         Settled(attempt_id, message_id, Unknown("no_answer_recorded"))
-        for attempt_id, message_id in sql.rows(LOST, now - LOST_AFTER)
+        for attempt_id, message_id in _lost(now - LOST_AFTER)
     )
-    sql.count(MOVE_FRONTIER, now - COMMITTED_AFTER)
+    while sql.count(MOVE_FRONTIER, now - COMMITTED_AFTER, WALKED_AT_ONCE):
+        pass
     return settled
+
+
+def _lost(before: datetime) -> Iterator[tuple[int, int]]:
+    """Attempts without an answer whose intent is older than this, with their messages."""
+    (at,) = sql.one(FRONTIER)
+    is_on = True
+    while is_on:
+        many, last, is_on, ids, message_ids = sql.one(
+            LOST, before, before, before, at, WALKED_AT_ONCE
+        )
+        yield from zip(ids, message_ids, strict=True)
+        at, is_on = last, is_on and many == WALKED_AT_ONCE

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from brands import clock
-from delivery import claims, journal, outcomes, pipeline
+from delivery import claims, journal, outcomes, pipeline, settling
 from delivery.claims import Grant
 from delivery.journal import Held, Journal
 from delivery.models import Attempt, Due, Frontier, Message
@@ -328,3 +328,25 @@ class TestReconcile:
         lost = intent_of(11 * MINUTE)
         Frontier.objects.update(attempt_id=lost.pk)
         assert reconcile() == 0
+
+    @pytest.mark.parametrize("waiting", [0, 2])
+    def test_however_many_there_are_all_that_are_old_are_walked(
+        self, intent_of, monkeypatch, waiting
+    ):
+        monkeypatch.setattr(settling, "WALKED_AT_ONCE", 2)
+        lost = [intent_of(11 * MINUTE) for _ in range(5)]
+        for _ in range(waiting):
+            store(intent_of(2 * MINUTE).ref, Accepted("SM1"))
+        young = intent_of(0 * MINUTE)
+        assert reconcile() == len(lost)
+        assert {result(one.ref)[0] for one in lost} == {"unknown"}
+        assert Frontier.objects.get().attempt_id == young.pk - 1
+
+    def test_of_those_that_are_young_only_the_first_are_looked_at(
+        self, intent_of, monkeypatch, django_assert_num_queries
+    ):
+        monkeypatch.setattr(settling, "WALKED_AT_ONCE", 2)
+        for _ in range(5):
+            intent_of(0 * MINUTE)
+        with django_assert_num_queries(4):  # the clock, the frontier, one look, one move
+            reconcile()
