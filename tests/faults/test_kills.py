@@ -51,7 +51,7 @@ COMMITTED = {
 SENDING = {
     "before a journal line": before("delivery.journal:Journal.leaving", nth=12),
     "after a journal line": after("delivery.journal:Journal.leaving", nth=12),
-    "before an answer is read": before("providers.transport:_read_body", nth=12),
+    "before an answer is read": before("providers.connection:Connection.data_received", nth=12),
     "before the line of an outcome": before("delivery.journal:Journal.came_back", nth=12),
     "after the line of an outcome": after("delivery.journal:Journal.came_back", nth=12),
 }
