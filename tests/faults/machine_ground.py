@@ -60,9 +60,10 @@ END $$
 """
 
 PEOPLE = 7
+BESIDE = [(0, -1), (1, -2)]  # whose leads name whom as well
 NEWCOMERS = 2
 DAILY_CAP = 9
-GAP = 30  # minutes between two messages to one person
+GAP = 5  # minutes between two messages to one person
 LOS_ANGELES = "America/Los_Angeles"
 
 
@@ -81,8 +82,8 @@ def standing_clock() -> Iterator[None]:
 class Ground:
     """Two brands with people in common. One has two campaigns and two accounts with a number each.
 
-    `linked`: by each person's id, who hears what they say: the first one's lead names the last one
-    beside. `newcomers` are on no list yet.
+    `linked`: by each person's id, whom their STOP is for: some leads name another person beside.
+    `newcomers` are on no list yet.
     """
 
     installation: Installation
@@ -141,8 +142,9 @@ def lay(installation: Installation) -> Ground:
     make_route(first, *lanes[:2])
     make_route(second, lanes[2])
     leads = [make_lead(first, person) for person in people[:-1]]
-    leads[0].email_person = people[-1]
-    leads[0].save()
+    for named, beside in BESIDE:
+        leads[named].email_person = people[beside]
+        leads[named].save()
     leads.append(make_lead(first, people[-1], places=make_places(LOS_ANGELES)))
     everybody = make_list(first, *leads)
     some = make_list(second, *(make_lead(second, person) for person in people[:3]))
@@ -155,10 +157,11 @@ def lay(installation: Installation) -> Ground:
     open_slot(campaigns[0], on=DAY + timedelta(days=1), at=TWELVE, length_minutes=120)
     open_slot(campaigns[1], on=DAY, at=time(14), length_minutes=120)
     open_slot(campaigns[2], on=DAY, at=TWELVE, length_minutes=60)
-    ids = [person.pk for person in people]
-    linked = {person: {person} for person in ids}
-    linked[ids[0]] = linked[ids[-1]] = {ids[0], ids[-1]}
     newcomers = [make_person() for _ in range(NEWCOMERS)]
+    linked = {person.pk: {person.pk} for person in [*people, *newcomers]}
+    for named, beside in BESIDE:
+        pair = {people[named].pk, people[beside].pk}
+        linked.update(dict.fromkeys(pair, pair))
     return Ground(
         installation=installation,
         brands=[first, second],
@@ -166,5 +169,5 @@ def lay(installation: Installation) -> Ground:
         campaigns=campaigns,
         people=people,
         newcomers=newcomers,
-        linked=linked | {person.pk: {person.pk} for person in newcomers},
+        linked=linked,
     )

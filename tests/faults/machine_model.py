@@ -236,6 +236,8 @@ class Model:
 
 
 def what_happened(was: str, became: str) -> str:
+    if {was, became} <= TAKEN:
+        return "reported"
     if became in TAKEN and was in {"planned", *OF_OURS}:
         return "revived"
     if became in TAKEN - {"accepted"} and was == "sending":

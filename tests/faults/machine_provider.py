@@ -26,7 +26,7 @@ from providers.models import ProviderAccount
 from providers.registry import ADAPTERS
 from tests.delivery.callers import report_fields
 
-TAKEN_ANSWERS = ["accepted", "lost"]
+TAKEN_ANSWERS = ["accepted", "accepted", "lost"]
 REFUSALS: dict[str, Outcome] = {
     "refused": Rejected(ErrorClass.PERMANENT_CONTENT, "21617"),
     "no such number": Rejected(ErrorClass.PERMANENT_RECIPIENT, "21211"),

@@ -85,7 +85,7 @@ def be_too_late(example: Example, how: How) -> None:
 def answer(example: Example, how: How, *, is_journaled: bool = True) -> None:
     worker = pick(on_the_wire(example), how.which)
     for request in worker.on_the_wire[: how.many]:
-        lies = ["a lie"] if example.lies else []
+        lies = ["a lie", "a lie"] if example.lies else []
         way = pick([*TAKEN_ANSWERS, *lies] if request.is_taken else [*REFUSALS], how.other)
         worker.hear(request, request.answer(way), is_journaled=is_journaled)
         example.met[way] += 1
@@ -124,13 +124,18 @@ def die_deciding_alone(example: Example, how: How) -> None:
 
 
 def die(example: Example, how: How) -> None:
-    example.die(pick(example.workers, how.which))
+    example.die(victim(example, how))
 
 
 def die_with_the_host(example: Example, how: How) -> None:
-    """Its journal is lost, or cut: another boot finds some lines of it."""
-    worker = pick(example.workers, how.which)
-    example.die_with_the_host(worker, lines=None if how.is_so else how.other)
+    """Its journal is lost, or cut: another boot finds the first few lines of it."""
+    lines = None if how.is_so else how.other // 2
+    example.die_with_the_host(victim(example, how), lines)
+
+
+def victim(example: Example, how: How) -> Worker:
+    """Rather one with requests on the wire, if there are any."""
+    return pick(on_the_wire(example) or example.workers, how.which)
 
 
 def end(example: Example, how: How) -> None:
@@ -165,7 +170,6 @@ def text_again(example: Example, how: How) -> None:
 def report(example: Example, how: How) -> None:
     request = pick(example.provider.taken, -how.which)
     example.provider.report(request, pick(sorted(ENDS), how.other))
-    example.met["reported"] += 1
     if how.is_so:
         example.apply_reports()
 
@@ -231,26 +235,25 @@ STEPS: Sequence[Step] = (
     Step(answer, 18, on_the_wire),
     Step(answer_unheard_by_the_journal, 3, on_the_wire),
     Step(store, 14, answered),
-    Step(report, 14, lambda example: example.provider.taken),
+    Step(report, 16, lambda example: example.provider.taken),
     Step(report_by_mistake, 1, lambda example: example.provider.requests),
     Step(die_deciding, 6),
     Step(die_deciding_alone, 8, lambda example: example.model.suspects),
-    Step(die, 6, lambda example: example.workers),
+    Step(die, 3, lambda example: example.workers),
     Step(die_with_the_host, 2, lambda example: example.workers),
     Step(end, 1, free),
-    Step(reap, 8),
+    Step(reap, 7),
     Step(keep_up, 10),
-    Step(text, 8),
+    Step(text, 7),
     Step(text_again, 1, lambda example: example.texts),
     Step(brake, 2),
     Step(stop_all, 1),
-    Step(release, 3),
+    Step(release, 4),
     Step(join, 1, lambda example: example.newcomers),
-    Step(wait, 7),
+    Step(wait, 9),
 )
-BY_NAME = {step.do.__name__: step.do for step in STEPS}
 
 
-def possible(example: Example) -> list[str]:
-    """The names of the steps there is something for, each as often as it weighs."""
-    return [step.do.__name__ for step in STEPS if step.needs(example) for _ in range(step.often)]
+def possible(example: Example) -> list[Callable[[Example, How], None]]:
+    """The steps there is something for, each as often as it weighs."""
+    return [step.do for step in STEPS if step.needs(example) for _ in range(step.often)]

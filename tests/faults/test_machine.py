@@ -16,8 +16,9 @@ from functools import partial
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -28,19 +29,24 @@ from hypothesis.stateful import (
 
 from delivery import planning
 from tests.faults import machine_ground, machine_steps
-from tests.faults.machine import Example, Place
+from tests.faults.machine import Example, Place, pick
 from tests.faults.machine_checks import Questions
 from tests.faults.machine_steps import MOST, How
 
 EXAMPLES = "SENDONCE_MACHINE_EXAMPLES"
-FEW = 20
+FEW = 16
 STEPS = 60
 
 WHICH = st.integers(0, 11)
 MANY = st.sampled_from([1, 2, MOST])
-POSSIBLE = st.runner().flatmap(
-    lambda machine: st.sampled_from(machine_steps.possible(machine.example))
-)
+# A number, not one of the steps that are possible: where the database is free to choose, it may
+# choose otherwise in a repeat, and Hypothesis must never be offered another choice.
+NUMBER = st.integers(0, 999)
+
+# Hypothesis makes most of a few examples out of the others. Each of ours is long and costs a
+# second, so each is to be a new one; what fails is made smaller as ever.
+EACH_A_NEW_ONE = "each-a-new-one"
+AVAILABLE_PROVIDERS[EACH_A_NEW_ONE] = HypothesisProvider
 
 # What must have happened at least once, or the examples are too poor to show anything.
 MET = {
@@ -51,9 +57,8 @@ MET = {
     "sending -> accepted",
     "sending -> rejected",
     "sending -> unknown",
-    "accepted -> delivered",
-    "accepted -> failed",
     "reported early",
+    "reported",
     "no doubt any more",
     "revived",
     "settled from a journal",
@@ -61,7 +66,6 @@ MET = {
     "claimed alone",
     "stop in a claim",
     "stop_unapplied in a claim",
-    "joined again",
 }
 
 
@@ -69,7 +73,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, place: Place) -> None:
         super().__init__()
         self.example = Example(place)
-        self.is_sound = True
+        self.is_sound = False
 
     @initialize(claimed=MANY, lies=st.booleans())
     def begin(self, claimed, lies):
@@ -77,13 +81,15 @@ class Machine(RuleBasedStateMachine):
         planning.plan_open_slots()
         self.example.worker(0).claim(claimed)
 
-    @rule(what=POSSIBLE, how=st.builds(How, WHICH, WHICH, MANY, st.booleans()))
-    def go_on(self, what, how):
-        machine_steps.BY_NAME[what](self.example, how)
+    @rule(number=NUMBER, how=st.builds(How, WHICH, WHICH, MANY, st.booleans()))
+    def go_on(self, number, how):
+        self.is_sound = False
+        step = pick(machine_steps.possible(self.example), number)
+        note(step.__name__)
+        step(self.example, how)
 
     @invariant()
     def all_holds(self):
-        self.is_sound = False
         self.example.check()
         self.is_sound = True
 
@@ -113,6 +119,7 @@ def chosen():
         max_examples=many or FEW,
         stateful_step_count=STEPS,
         derandomize=not many,
+        backend=EACH_A_NEW_ONE,
         deadline=None,
         database=None,
         print_blob=True,
@@ -122,4 +129,5 @@ def chosen():
 
 def test_nothing_is_sent_twice_or_lost_whatever_happens_in_whatever_order(place):
     run_state_machine_as_test(partial(Machine, place), settings=chosen())
-    assert {what for what in MET if not place.met[what]} == set()
+    missing = {what for what in MET if not place.met[what]}
+    assert not missing, f"the examples are too poor, none has: {missing}"

@@ -57,7 +57,7 @@ def test_an_intent_is_on_the_disk_before_it_may_leave(synchronous, sandbox, tmp_
 def test_while_redis_is_gone_no_intent_is_made(world, settings):
     world.fill(20)
     settings.REDIS_URL = NOWHERE
-    world.start(seconds=1.0).over()
+    world.start(seconds=0.3).over()
     assert not Attempt.objects.exists(), "intents were made without tokens"
     assert world.received() == 0
 

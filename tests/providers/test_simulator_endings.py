@@ -25,21 +25,28 @@ async def left(ending, answer=WHOLE, *, leaves_after=None):
         0,
     )
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    writer.write(post(b"/a"))
-    if leaves_after is None:
-        writer.write_eof()
-        came = await reader.read()
-    else:
+    try:
+        writer.write(post(b"/a"))
+        if leaves_after is None:
+            writer.write_eof()
+            return await reader.read()
         came = await reader.readexactly(leaves_after)
         writer.transport.abort()
-        await asyncio.sleep(2 * DRIP_SECONDS)
-        assert not open_ones
-    writer.close()
-    server.close()
-    for connection in list(open_ones):
-        connection.abort()
-    await asyncio.sleep(0)
-    return came
+        await ended(open_ones)
+        return came
+    finally:
+        writer.transport.abort()
+        server.close()
+        for connection in list(open_ones):
+            connection.abort()
+        await ended(open_ones)
+
+
+async def ended(connections):
+    """When the server has seen their end; uvloop cannot end before."""
+    async with asyncio.timeout(5):
+        while connections:
+            await asyncio.sleep(DRIP_SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.faults.harness import rows_deciding, rows_records, rows_servers, rows_workers
+from tests.faults.harness import (
+    rows_caps,
+    rows_deciding,
+    rows_fairness,
+    rows_mix,
+    rows_poison,
+    rows_providers,
+    rows_records,
+    rows_reports,
+    rows_servers,
+    rows_stops,
+    rows_workers,
+)
 from tests.faults.harness.trials import Row
 
 ROWS: tuple[Row, ...] = (
     *rows_workers.ROWS,
     *rows_servers.ROWS,
+    *rows_providers.ROWS,
+    *rows_reports.ROWS,
     *rows_deciding.ROWS,
+    *rows_stops.ROWS,
+    *rows_caps.ROWS,
+    *rows_poison.ROWS,
+    *rows_fairness.ROWS,
     *rows_records.ROWS,
+    *rows_mix.ROWS,
 )
 
 

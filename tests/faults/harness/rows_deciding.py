@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
 import django_rq
 from rq.registry import StartedJobRegistry
 
-from delivery import sql, tasks
+from delivery import settling, sql, tasks
 from delivery.models import Attempt, Due, Message
 from delivery.states import Reason, Status
 from tests.faults.child import Slowed, Struck
@@ -28,6 +29,8 @@ MOST = 5  # schedulers, and planners
 PEOPLE = 200
 NUMBER_OF_CRASHES = 3  # in a batch, then twice alone
 PARKED_WITHIN = 40.0
+FIRST = 6
+LATER = timedelta(seconds=4)
 
 PLANNED = "SELECT count(*) FROM delivery_message"
 
@@ -121,10 +124,17 @@ def jump(arena: Arena, by: Path, name: str) -> Trial:
 
 
 def killers(arena: Arena, trials: int, chance: Random) -> list[Trial]:
-    """Some messages kill whoever decides them, until they are set aside; nobody else is."""
-    arena.load(Load(people=400, rate=100, latency_ms=50))
-    waiting = list(Due.objects.order_by("message_id").values_list("message_id", flat=True))
-    chosen = chance.sample(waiting[: len(waiting) // 2], trials)
+    """Some messages kill whoever decides them, until they are set aside; nobody else is.
+
+    They are among the first of one number, and the others' rows are due later, so that all workers
+    come upon them at the same time, before anybody knows of the first death.
+    """
+    arena.load(Load(people=700, rate=500, latency_ms=50, numbers=2))
+    others = Due.objects.exclude(lane=arena.stage.numbers[0])
+    others.update(not_before=arena.now() + LATER)
+    of_one = Due.objects.filter(lane=arena.stage.numbers[0]).order_by("message_id")
+    first = of_one.values_list("message_id", flat=True)[: FIRST * trials]
+    chosen = chance.sample(list(first), trials)
     deadly = tuple(
         Struck(target="delivery.pipeline:decide", at="before", message_id=key) for key in chosen
     )
@@ -132,14 +142,15 @@ def killers(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     parked = Message.objects.filter(status=Status.DEAD, reason=Reason.WORKER_KILLED)
 
     def all_are() -> bool:
+        settling.park_killers()  # as tidying does now and then; what is early for it shows at once
         arena.keep_busy()
         return parked.filter(pk__in=chosen).count() == trials
 
     arena.may_end.add(Reason.WORKER_KILLED)
     arena.until(all_are, "rows that kill are set aside", seconds=PARKED_WITHIN)
     ended_at = arena.now()
-    if others := parked.exclude(pk__in=chosen).count():
-        arena.problems.append(f"{others} innocent rows were set aside")
+    if innocent := parked.exclude(pk__in=chosen).count():
+        arena.problems.append(f"{innocent} innocent rows were set aside")
     hit = len(arena.crew.deaths) >= NUMBER_OF_CRASHES * trials
     return [Trial(hit=hit, what=f"message {key}", ended_at=ended_at) for key in chosen]
 

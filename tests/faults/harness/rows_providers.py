@@ -9,13 +9,11 @@ from itertools import cycle, islice
 from random import Random
 
 from delivery import sql
-from providers.models import ProviderAccount
 from providers.simulator_behaviour import MODES, Refusal
-from tests.faults.harness import load
 from tests.faults.harness.arena import Arena
 from tests.faults.harness.load import Load
 from tests.faults.harness.trials import Row, Trial
-from tests.faults.harness.wire import HOST, Fault, Kind, Strike, Wire
+from tests.faults.harness.wire import Fault, Kind, Strike, Wire
 
 RATE = 120.0  # messages a second
 PEOPLE = 600
@@ -43,19 +41,16 @@ def spoil_exchanges(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     modes = list(islice(cycle(ANSWERS), trials * 3 // 10))
     kinds = list(islice(cycle(WIRE_FAULTS), trials - len(modes)))
     kinds.sort(key=WAITS.__contains__)
-    with Wire(arena.port) as wire:
-        arena.load(Load(people=PEOPLE, rate=RATE), provider_port=wire.port)
-        arena.crew.start_workers()
-        arena.until_sending()
-        told = [lie(arena, mode) for mode in modes]
-        for kind in kinds:
-            spoil(arena, wire, a_fault(kind, chance))
-            time.sleep(chance.uniform(0, 2 * BETWEEN))
-        arena.until(lambda: not wire.open_ones, "spoilt requests end", seconds=OVER_WITHIN)
-        struck = judged(arena, wire.strikes)
-        without_the_wire(arena)
-    arena.doubt += sum(trial.hit for trial in [*struck, *told])
-    return [*struck, *told]
+    wire = arena.keep(Wire(arena.port))
+    arena.load(Load(people=PEOPLE, rate=RATE), provider_port=wire.port)
+    arena.crew.start_workers()
+    arena.until_sending()
+    told = [lie(arena, mode) for mode in modes]
+    for kind in kinds:
+        spoil(arena, wire, a_fault(kind, chance))
+        time.sleep(chance.uniform(0, 2 * BETWEEN))
+    arena.until(lambda: not wire.open_ones, "spoilt requests end", seconds=OVER_WITHIN)
+    return [*told, *judged(arena, wire.strikes)]
 
 
 def a_fault(kind: Kind, chance: Random) -> Fault:
@@ -67,6 +62,7 @@ def a_fault(kind: Kind, chance: Random) -> Fault:
 
 def spoil(arena: Arena, wire: Wire, fault: Fault) -> None:
     arena.keep_busy(3.0)
+    arena.doubt += 1
     wire.spoil([fault])
     arena.until(lambda: not wire.left, f"a request {fault.kind.value}", seconds=STRUCK_WITHIN)
 
@@ -76,6 +72,7 @@ def lie(arena: Arena, mode: str) -> Trial:
     arena.keep_busy(3.0)
     before = said(arena, mode)
     arena.told(mode=mode, count=1)
+    arena.doubt += 1
     arena.until(lambda: said(arena, mode) > before, mode, seconds=STRUCK_WITHIN)
     return Trial(hit=True, what=mode, ended_at=arena.now())
 
@@ -111,14 +108,6 @@ def judged(arena: Arena, strikes: Sequence[Strike]) -> list[Trial]:
     ]
 
 
-def without_the_wire(arena: Arena) -> None:
-    """Workers speak to the simulator itself from now on, and nothing is on the wire any more."""
-    load.stop_all()
-    arena.until(lambda: not arena.pending(), "nothing is on the wire")
-    ProviderAccount.objects.update(base_url=f"http://{HOST}:{arena.port}")
-    load.let_go()
-
-
 LASTS = 1.0  # seconds
 GLIMPSE = 0.5  # seconds
 BACK_WITHIN = 40.0  # seconds; an account rests longer each time that it is throttled again
@@ -136,6 +125,13 @@ def weather_storms(arena: Arena, trials: int, chance: Random) -> list[Trial]:
 
 
 def weather(arena: Arena, mode: str) -> Trial:
+    """A storm, and the time after it: no account rests any more than it must."""
+    storm = blow(arena, mode)
+    arena.until(lambda: is_back(arena), f"half the rate after {mode}", seconds=BACK_WITHIN)
+    return storm
+
+
+def blow(arena: Arena, mode: str) -> Trial:
     arena.keep_busy(3.0)
     before = said(arena, mode)
     arena.told(mode=mode)
@@ -144,7 +140,6 @@ def weather(arena: Arena, mode: str) -> Trial:
     ended_at, met = arena.now(), said(arena, mode) - before
     if MODES[mode].refusal is not Refusal.THROTTLED:
         arena.doubt += met
-    arena.until(lambda: is_back(arena), f"half the rate after {mode}", seconds=BACK_WITHIN)
     is_met = met >= IS_MET.get(mode, IS_MET_ELSE)
     return Trial(hit=is_met, what=f"{mode}: {met}", ended_at=ended_at)
 

@@ -54,7 +54,6 @@ def come_amiss(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     arena.crew.start_workers(2)
     arena.until(lambda: not arena.has_work(), "all is sent", seconds=60)
     break_off(arena, chance)
-    arena.told(reports=None)  # what is sent from now on is not reported
     until_applied(arena)
     arena.may_end |= ENDS
     return [trial_of(post) for post in posts(arena)]
@@ -98,7 +97,8 @@ def send_half(port: int, path: str, body: bytes, headers: dict[str, str]) -> Non
 
 
 def until_applied(arena: Arena) -> None:
-    """Nothing is being posted, and what was posted is worked through."""
+    """What was posted is worked through; what is sent from now on is not reported."""
+    arena.told(reports=None)
     arena.until(lambda: is_silent(arena), "all is posted", seconds=APPLIED_WITHIN)
     arena.until(lambda: not sql.one(IS_WAITING)[0], "all is applied", seconds=APPLIED_WITHIN)
 
@@ -164,7 +164,6 @@ def flood(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     found = [drown(arena, chance) for _ in range(trials)]
     set_rate(arena, arena.stage.load.rate)
     arena.until(lambda: not arena.has_work(), "the campaign ends", seconds=60)
-    arena.told(reports=None)  # what is sent from now on is not reported
     until_applied(arena)
     arena.may_end |= ENDS
     return found

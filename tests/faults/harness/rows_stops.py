@@ -17,10 +17,10 @@ from tests.faults.harness.trials import Row, Trial
 from tests.faults.test_stops import LATE, NOTE_COMMITS, WAITING
 
 RATE = 40.0  # messages a second; a STOP is applied in some hundredths of one
-NEAR = 8  # rows: a STOP comes so many before or after the claim of its person's row
+NEAR = 5  # rows: a STOP comes so many before or after the claim of its person's row
 TWICE = 0.1  # so many are posted once more
 APART = 1.5  # seconds between a STOP and the claims around its person's row; else it raced nothing
-SLOW_TO_DECIDE = Slowed(target="delivery.facts:gather", seconds=0.05)  # so that more STOPs hit it
+SLOW_TO_DECIDE = Slowed(target="delivery.facts:gather", seconds=0.15)  # so that more STOPs hit it
 
 ENTRANTS = """
 SELECT d.lane_id, n.value, p.phone,
@@ -63,8 +63,10 @@ def race(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     arena.crew.start_web(arena.web_port)
     hear(arena)
     entrants = enter(trials, chance)
-    arena.crew.start_workers(3)
-    arena.crew.start("send-slow", hands.work, "send", tricks=(SLOW_TO_DECIDE,), keeps_tricks=True)
+    arena.crew.start_workers(2)
+    for number in (3, 4):
+        slow = (SLOW_TO_DECIDE,)
+        arena.crew.start(f"send-{number}", hands.work, "send", tricks=slow, keeps_tricks=True)
     for entrant in in_their_moments(entrants):
         times = 2 if chance.random() < TWICE else 1
         says_stop(arena, entrant.phone, entrant.number, times=times)
@@ -81,7 +83,7 @@ def race(arena: Arena, trials: int, chance: Random) -> list[Trial]:
 
 def enter(many: int, chance: Random) -> list[Entrant]:
     """Some who wait, each with a moment near its own claim."""
-    waiting, rows = sql.rows(ENTRANTS), dict(sql.rows(WAITING))
+    waiting, rows = sql.rows(ENTRANTS), rows_by_lane()
     return [
         Entrant(lane, number, phone, min(place + chance.uniform(-NEAR, NEAR), rows[lane] - 1))
         for lane, number, phone, place in chance.sample(waiting, many)
@@ -89,15 +91,20 @@ def enter(many: int, chance: Random) -> list[Entrant]:
 
 
 def in_their_moments(entrants: Sequence[Entrant]) -> Iterator[Entrant]:
-    began = dict(sql.rows(WAITING))
+    began = rows_by_lane()
     waiting = sorted(entrants, key=lambda entrant: entrant.moment)
     while waiting:
-        left = dict(sql.rows(WAITING))
+        left = rows_by_lane()
         claimed = {lane: many - left.get(lane, 0) for lane, many in began.items()}
         ready = [one for one in waiting if one.moment <= claimed[one.lane_id]]
         yield from ready
         waiting = [one for one in waiting if one not in ready]
         time.sleep(0.01)
+
+
+def rows_by_lane() -> dict[int, int]:
+    """How many wait for each number."""
+    return dict(sql.rows(WAITING))
 
 
 ROWS = (

@@ -1,0 +1,103 @@
+"""A row of everything at once: faults drawn by lot, one after the other or one into the other.
+
+All the while reports come, early and twice, and people write back. Nothing is forged: whether it
+is, nobody can tell while the database is down, so it is answered 503 then, as all else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from random import Random
+
+from tests.faults.harness.arena import Arena
+from tests.faults.harness.load import Load
+from tests.faults.harness.rows_providers import (
+    ANSWERS,
+    STORMS,
+    WIRE_FAULTS,
+    a_fault,
+    blow,
+    lie,
+    spoil,
+)
+from tests.faults.harness.rows_reports import AMISS, ENDS, RETRIES, hear, until_applied
+from tests.faults.harness.rows_servers import POSTGRES, REDIS
+from tests.faults.harness.rows_workers import kill_one, restart_all
+from tests.faults.harness.trials import Row, Trial
+from tests.faults.harness.wire import Wire
+
+WORKERS = 4
+REPORTS = {**AMISS, "forged": 0, "truncated": 0}
+REPLIES = {"STOP": 0.02, "HELP": 0.01, "START": 0.01, "delay_ms": 300}
+# Places in flight set the pace, 120 a second with all of them at work, and tokens never do: what
+# all had in hand when everything stood still leaves at once afterwards.
+LOAD = Load(people=400, rate=400, latency_ms=200, in_flight=3)
+LONGEST_STILL = 6.0  # seconds; far from what a provider's answer may take
+
+Fault = Callable[[Arena, Random], Trial]
+
+
+def mix(arena: Arena, seconds: int, chance: Random) -> list[Trial]:
+    """For so many seconds."""
+    wire = arena.keep(Wire(arena.port))
+    arena.load(LOAD, provider_port=wire.port)
+    arena.crew.start_web(arena.web_port)
+    hear(arena)
+    arena.told(retries=RETRIES)
+    arena.told(reports={**REPORTS, "seed": chance.randrange(1_000_000)})
+    arena.told(replies={**REPLIES, "seed": chance.randrange(1_000_000)})
+    arena.crew.start_workers(WORKERS)
+    faults = all_with(wire)
+    found, until = [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        arena.until_busy()
+        found.append(chance.choice(faults)(arena, chance))
+    arena.told(replies=None)
+    until_applied(arena)
+    arena.may_end |= ENDS
+    return found
+
+
+def all_with(wire: Wire) -> list[Fault]:
+    """Each as likely as any other, but for those that come in families."""
+
+    def spoil_one(arena: Arena, chance: Random) -> Trial:
+        fault = a_fault(chance.choice(WIRE_FAULTS), chance)
+        spoil(arena, wire, fault)
+        what = f"a request {fault.kind.value}"
+        return Trial(hit=bool(wire.strikes[-1].ref), what=what, ended_at=arena.now())
+
+    workers = [kill_one, kill_one, stand_still, stand_still, restart_all]
+    provider = [spoil_one, spoil_one, spoil_one, lie_once, storm]
+    return [*workers, *provider, *POSTGRES, *REDIS]
+
+
+def stand_still(arena: Arena, chance: Random) -> Trial:
+    """One worker for a while, and what it has on the wire is answered meanwhile."""
+    name = chance.choice(arena.busy_ones() or arena.crew.names("send-"))
+    arena.crew.pause(name)
+    hit = arena.on_the_wire(name) > 0
+    time.sleep(chance.uniform(0.5, LONGEST_STILL))
+    arena.crew.go_on(name)
+    return Trial(hit=hit, what=f"{name} stands still", ended_at=arena.now())
+
+
+def lie_once(arena: Arena, chance: Random) -> Trial:
+    return lie(arena, chance.choice(ANSWERS))
+
+
+def storm(arena: Arena, chance: Random) -> Trial:
+    return blow(arena, chance.choice(STORMS))
+
+
+ROWS = (
+    Row(
+        name="mix",
+        says="seeded random mix of all, for so many seconds",
+        short=120,
+        release=7_200,
+        run=mix,
+        seconds=300,
+    ),
+)
