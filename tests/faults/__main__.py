@@ -67,6 +67,9 @@ def tell_rows() -> int:
 
 def plan_of(options: argparse.Namespace) -> Plan:
     """Raises Refused and NoSuchRow."""
+    for file in filter(None, (options.json, options.resume)):
+        if not file.parent.is_dir():
+            raise Refused(f"{file} cannot be written: there is no folder {file.parent}.")
     seed = random.randrange(10**9) if options.seed is None else options.seed
     plan = Plan(
         rows=chosen(options.rows),

@@ -83,7 +83,7 @@ class TestWhatIsSurelyNotSent:
             address = server.getsockname()
             fillers = [filling(address) for _ in range(4)]
             began = time.monotonic()
-            result = run(sent_to(an_access(address[1]), write_by=began + 0.2, connect_seconds=60))
+            result = run(sent_to(an_access(address[1]), write_by=began + 1.5, connect_seconds=60))
             for filler in fillers:
                 filler.close()
         assert result == NOT_CONNECTED

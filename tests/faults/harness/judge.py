@@ -101,15 +101,10 @@ def _are_few(most: int) -> bool:
 
 
 def ended(arena: Arena, chunk: Chunk) -> None:
-    """Everybody ends when asked to, and well.
-
-    But for schedulers: their library talks to Redis within its signal handler, and fails now and
-    then where it breaks into what it was just saying.
-    """
+    """Everybody ends when asked to, and well."""
     names = [name for name in arena.crew.names() if name != "simulator"]
     codes = dict(zip(names, arena.crew.end(*names), strict=True))
-    wrong = {name: code for name, code in codes.items() if code and "scheduler" not in name}
-    if wrong:
+    if wrong := {name: code for name, code in codes.items() if code}:
         chunk.complain("workers", f"did not end well: {wrong}", len(wrong))
 
 

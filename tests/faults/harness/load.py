@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from brands import clock
 from brands.models import Brand, Installation
@@ -238,8 +238,3 @@ def stop_all() -> None:
 
 def let_go() -> None:
     Installation.objects.update(stopped_at=None)
-
-
-def close() -> None:
-    """The harness' own connection, before its server or database goes away."""
-    connection.close()

@@ -101,7 +101,6 @@ ROWS = (
         short=3 * len(POINTS),
         release=100 * len(POINTS),
         run=kill_at_points,
-        seconds=240.0,
     ),
     Row(
         name="pause-at-points",
@@ -109,7 +108,6 @@ ROWS = (
         short=len(POINTS),
         release=30 * len(POINTS),
         run=pause_at_points,
-        seconds=180.0,
     ),
     Row(
         name="rolling-restart",

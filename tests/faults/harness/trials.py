@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.faults.harness.arena import Arena
@@ -43,7 +43,7 @@ class Row:
     release: int
     run: Run
     chunk: int = 0
-    seconds: float = 120.0  # a chunk that takes longer is broken off and fails
+    seconds: float = 300.0  # a chunk that takes longer is broken off and fails
     why_not: Callable[[], str] = lambda: ""
 
     def chunks(self, trials: int) -> list[int]:
@@ -126,8 +126,3 @@ class Result:
 
 def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
-
-
-def plain(value: Any) -> Any:
-    """For JSON: times as text."""
-    return value.isoformat() if isinstance(value, datetime) else str(value)
