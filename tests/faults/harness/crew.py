@@ -171,6 +171,11 @@ class Crew:
                 if name.startswith(prefix) and (member.is_kept or member.is_up) and not member.asked
             )
 
+    def still_up(self) -> list[str]:
+        """Those that are up, asked to end or not."""
+        with self._lock:
+            return sorted(name for name, member in self._members.items() if member.is_up)
+
     def pid(self, name: str) -> int:
         return self._members[name].pid
 

@@ -102,7 +102,7 @@ def _are_few(most: int) -> bool:
 
 def ended(arena: Arena, chunk: Chunk) -> None:
     """Everybody ends when asked to, and well."""
-    names = [name for name in arena.crew.names() if name != "simulator"]
+    names = [name for name in arena.crew.still_up() if name != "simulator"]
     codes = dict(zip(names, arena.crew.end(*names), strict=True))
     if wrong := {name: code for name, code in codes.items() if code}:
         chunk.complain("workers", f"did not end well: {wrong}", len(wrong))

@@ -19,7 +19,7 @@ from tests.faults.harness.crew import Death
 from tests.faults.harness.points import Point, Strike
 from tests.faults.harness.trap import Trap
 
-STRUCK_WITHIN = 15.0  # seconds; else it never came by, and its trial is no hit
+STRUCK_WITHIN = 30.0  # seconds; else it never came by, and its trial is no hit
 LOOK_EVERY = 0.02
 
 numbers = itertools.count(1)
