@@ -101,7 +101,7 @@ class Arena:
             return
         many = int(seconds * self.stage.load.rate)
         if self.left() < many:
-            self.stage.join(2 * many)
+            self.stage.join(many)
         self._busy_until = time.monotonic() + seconds / 4
 
     def ask_for_slice(self) -> None:

@@ -121,7 +121,8 @@ class Stage:
         shares = (ids[: half + both], ids[half - both :])
         done = [do(brand, share) for brand, share in zip(self.brands, shares, strict=True)]
         opt_out(ids[::OUT_OF][::2])
-        sql.rows(ANALYZE)
+        if not self.campaigns:
+            sql.rows(ANALYZE)
         if self.load.is_planned:
             planning.plan_open_slots()
         opt_out(ids[::OUT_OF][1::2])

@@ -29,6 +29,7 @@ from tests.faults.harness.trials import Row, Trial
 WORKERS = 4
 OLDER = "sendonce_older"
 LOOKED_AT = 2.5  # seconds; tidying comes by more than once
+RATE = 100.0
 SOME = 80  # messages before a backup, and again after it
 BEHIND_FOR = 4.0  # seconds in which a database that forgot must claim nothing
 ANOTHER_BOOT = "00000000-0000-4000-8000-000000000000"
@@ -143,14 +144,14 @@ def older_backup(arena: Arena, trials: int, chance: Random) -> list[Trial]:
 
     That person looks up at the provider what was sent since, and cancels it.
     """
-    arena.load(Load(people=4 * SOME, rate=100, latency_ms=50))
+    arena.load(Load(people=3 * SOME, rate=RATE, latency_ms=50, twice=0.05))
     arena.at_end.append(lambda: texted_twice(arena))
     return [restore(arena) for _ in range(trials)]
 
 
 def restore(arena: Arena) -> Trial:
     arena.crew.end(*others(arena))  # of an earlier trial
-    arena.keep_busy(8.0)
+    arena.keep_busy(3 * SOME / RATE)
     arena.crew.start_workers(WORKERS)
     arena.until_sending(many=SOME)
     arena.crew.end(*others(arena))

@@ -19,7 +19,7 @@ HEALTHY = 2  # beside those that are struck
 
 def kill_at_random(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     """One of four at a time, each 0.2 to 2 s."""
-    arena.load(Load(people=300, rate=60, latency_ms=400))
+    arena.load(Load(people=240, rate=60, latency_ms=400, twice=0.05))
     arena.crew.start_workers(WORKERS)
     arena.until_sending()
     return [kill_one(arena, chance) for _ in range(trials)]
@@ -27,8 +27,9 @@ def kill_at_random(arena: Arena, trials: int, chance: Random) -> list[Trial]:
 
 def kill_one(arena: Arena, chance: Random) -> Trial:
     """At random, one of those that have something on the wire."""
-    time.sleep(chance.uniform(0.2, 2.0))
+    at = time.monotonic() + chance.uniform(0.2, 2.0)
     arena.keep_busy()
+    time.sleep(max(at - time.monotonic(), 0.0))
     death = arena.crew.kill(chance.choice(arena.busy_ones() or arena.crew.names("send-")))
     return Trial(hit=death.in_flight > 0, what=f"killed {death.name}", ended_at=arena.now())
 
@@ -40,9 +41,9 @@ def kill_at_points(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     chance.shuffle(chosen)
     found = []
     trap = arena.keep(Trap(arena.port, arena.crew.journals))
-    arena.load(Load(people=400, rate=100, latency_ms=100), provider_port=trap.port)
+    arena.load(Load(people=300, rate=100, latency_ms=100, twice=0.05), provider_port=trap.port)
     arena.crew.start_workers(HEALTHY)
-    for victim, death in victims.killed(arena, chosen, trap, at_once=4):
+    for victim, death in victims.killed(arena, chosen, trap, at_once=6):
         hit = death is not None and death.code == -signal.SIGKILL
         what = f"killed: {victim.point.name}"
         found.append(Trial(hit=hit, what=what, ended_at=arena.now() if hit else None))
@@ -58,9 +59,9 @@ def pause_at_points(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     chosen.sort(key=lambda point: -point.limit)  # who stands longest begins
     found = []
     trap = arena.keep(Trap(arena.port, arena.crew.journals))
-    arena.load(Load(people=400, rate=100, latency_ms=100), provider_port=trap.port)
+    arena.load(Load(people=300, rate=100, latency_ms=100, twice=0.05), provider_port=trap.port)
     arena.crew.start_workers(HEALTHY)
-    for victim, stood in victims.paused(arena, chosen, trap, at_once=12):
+    for victim, stood in victims.paused(arena, chosen, trap, at_once=18):
         arena.crew.go_on(victim.name)
         found.append(Trial(hit=stood, what=f"paused: {victim.point.name}", ended_at=arena.now()))
         arena.crew.ask_to_end(victim.name)
@@ -69,7 +70,7 @@ def pause_at_points(arena: Arena, trials: int, chance: Random) -> list[Trial]:
 
 def rolling_restart(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     """Each worker is asked to end and another one takes its place, while all send."""
-    arena.load(Load(people=300, rate=60, latency_ms=400))
+    arena.load(Load(people=240, rate=60, latency_ms=400, twice=0.05))
     arena.crew.start_workers(WORKERS)
     arena.until_sending()
     return [restart_all(arena, chance) for _ in range(trials)]
