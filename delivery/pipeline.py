@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeAlias
@@ -103,8 +103,8 @@ def _hand_over(batch: Batch, picker: Picker, sender: Sender, journal: Journal) -
 
 
 def take(claim: Claim, journal: Journal) -> Batch:
-    """Claim, decide and commit a batch; row by row when one of them breaks it."""
-    ways = [_together, _together, _row_by_row]
+    """Claim, decide and commit a batch; without the rows that break it, when any do."""
+    ways = [_together, _together, _without_culprits]
     while ways:
         way = ways.pop(0)
         try:
@@ -112,10 +112,10 @@ def take(claim: Claim, journal: Journal) -> Batch:
         except intents.CapFull:
             logger.info("another batch took the rest of a cap: decided again")
         except Exception as error:
-            if _breaks_off(error) or way is _row_by_row:
+            if _breaks_off(error) or way is _without_culprits:
                 raise
-            logger.exception("batch failed, taking it row by row")
-            ways = [_row_by_row]
+            logger.exception("batch failed, looking for the rows at fault")
+            ways = [_without_culprits]
     return Batch()
 
 
@@ -150,29 +150,39 @@ def _together(rows: Sequence[Claimed], journal: Journal, now: datetime) -> Writt
     return written, Counter(_reasons(decided))
 
 
-def _row_by_row(rows: Sequence[Claimed], journal: Journal, now: datetime) -> Written:
-    """The same, each row under its own savepoint, so that the row at fault is struck alone."""
-    written: list[Intent] = []
-    said: Counter[str] = Counter()
+def _without_culprits(rows: Sequence[Claimed], journal: Journal, now: datetime) -> Written:
+    """The rows at fault are struck, each alone, and the others written together."""
+    culprits = _culprits(rows, journal, now)
+    well = [row for row in rows if row.message_id not in culprits]
+    written, said = _together(well, journal, now) if well else ([], Counter())
     for row in rows:
-        its_own, its_reason = _one_row(row, journal, now)
-        written += its_own
-        said += its_reason
+        if step := culprits.get(row.message_id):
+            logger.error("row failed", extra={"message_id": row.message_id, "error": step})
+            intents.strike(row, step=step, now=now)
+            said[Reason.STEP_FAILED.value] += 1
     return written, said
 
 
-def _one_row(row: Claimed, journal: Journal, now: datetime) -> Written:
+def _culprits(rows: Sequence[Claimed], journal: Journal, now: datetime) -> dict[int, str]:
+    """Which rows fail, with the error of each, by halves. Everything tried is rolled back.
+
+    So no lock is kept on what all batches share, the counters of caps, while it is looked for. Of
+    rows that only fail together the last one has to wait.
+    """
     try:
         with transaction.atomic():
-            written = _together([row], journal, now)
+            _together([replace(row) for row in rows], journal, now)
             intents.check_constraints()
-        return written
+            transaction.set_rollback(True)
+        return {}
     except Exception as error:
         if _breaks_off(error):
             raise
-        logger.exception("row failed", extra={"message_id": row.message_id})
-        intents.strike(row, step=type(error).__name__, now=now)
-        return [], Counter([Reason.STEP_FAILED.value])
+        middle = len(rows) // 2
+        halves = (rows[:middle], rows[middle:]) if middle else ()
+        found = [_culprits(half, journal, now) for half in halves]
+        together = {key: step for half in found for key, step in half.items()}
+        return together or {rows[-1].message_id: type(error).__name__}
 
 
 def _reasons(decided: Sequence[Decided]) -> Iterator[str]:

@@ -90,10 +90,15 @@ class Standing:
         return "applied" if path else "was_rejected"
 
     def note(self, report: DeliveryReport) -> None:
-        """Keep what it says on the attempt: from now on it is known that it was taken."""
+        """Keep what it says on the attempt: from now on it is known that it was taken.
+
+        An end that was said stays, as on a message.
+        """
         self._know_by(report)
-        self.report_status, self.report_code = report.status.value, report.code[:60]
         self.is_news = True
+        before = self.report_status
+        if not before or moves(WORDS[base.Status(before)], report.status):
+            self.report_status, self.report_code = report.status.value, report.code[:60]
 
     def _know_by(self, report: DeliveryReport) -> None:
         if not self.provider_refs:

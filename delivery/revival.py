@@ -15,10 +15,12 @@ from django.db import transaction
 from delivery import people, sql
 from delivery.allowances import cap_keys
 from delivery.intents import COUNTERS
-from delivery.states import Kind
+from delivery.reports import moves
+from delivery.states import Kind, Status
 from delivery.steps import hash_of_words
 from delivery.transactions import begin, retried
 from links.codes import SCHEMES, link_url
+from providers import base
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ MESSAGE = "SELECT message_id FROM delivery_attempt WHERE id = %s"
 
 THOUGHT_NOT_SENT = """
 SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.person_id, a.brand_day, a.intent_at, a.text,
-       s.local_date, b.opt_out_line, b.short_domain, k.code,
+       s.local_date, b.opt_out_line, b.short_domain, k.code, a.report_status,
        NOT a.is_not_sent, EXISTS (SELECT 1 FROM delivery_attempt o WHERE o.message_id = m.id
                                   AND o.id <> a.id AND NOT o.is_not_sent)
 FROM delivery_attempt a
@@ -45,7 +47,7 @@ WHERE a.id = %s FOR NO KEY UPDATE OF a
 """
 
 TAKEN = "UPDATE delivery_attempt SET outcome = 'accepted', is_not_sent = false WHERE id = %s"
-ACCEPT = "UPDATE delivery_message SET status = 'accepted', reason = '' WHERE id = %s"
+MOVE = "UPDATE delivery_message SET status = %s, reason = '' WHERE id = %s"
 
 REMEMBER = """
 UPDATE compliance_person SET last_message_at = greatest(last_message_at, %s),
@@ -70,6 +72,7 @@ class Doubted(NamedTuple):
     opt_out_line: str
     short_domain: str
     code: str | None
+    report_status: str
     is_revived: bool
     is_sent_again: bool
 
@@ -90,16 +93,25 @@ def _revive(attempt_id: int) -> int:
         begin()
         sql.rows(LOCK_DUE, attempt_id)
         people.lock(people.of_messages([sql.one(MESSAGE, attempt_id)[0]]))
-        return int(restore(attempt_id))
+        return int(_restore(Doubted(*sql.one(THOUGHT_NOT_SENT, attempt_id)), attempt_id))
 
 
-def restore(attempt_id: int) -> bool:
-    """The same where the locks are held already: the queue row's, if any, and the person's."""
+def restore(attempt_id: int) -> None:
+    """The same where the locks are held already: the queue row's, if any, and the person's.
+
+    Its reports were settled while another attempt was live, and move the message now.
+    """
     found = Doubted(*sql.one(THOUGHT_NOT_SENT, attempt_id))
+    if _restore(found, attempt_id) and found.report_status:
+        for status in moves(Status.ACCEPTED, base.Status(found.report_status)):
+            sql.count(MOVE, status.value, found.message_id)
+
+
+def _restore(found: Doubted, attempt_id: int) -> bool:
     if found.is_revived or found.is_sent_again:
         return found.is_revived
     sql.count(TAKEN, attempt_id)
-    sql.count(ACCEPT, found.message_id)
+    sql.count(MOVE, Status.ACCEPTED.value, found.message_id)
     sql.count(FORGET_DUE, found.message_id)
     if found.kind != Kind.REPLY:
         _count(found)

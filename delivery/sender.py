@@ -199,3 +199,5 @@ class Sender:
             self._breaker.refused(
                 account_id, now=time.monotonic(), retry_after=outcome.retry_after or 0.0
             )
+        elif isinstance(outcome, Unknown):
+            self._breaker.doubted(account_id, now=time.monotonic())

@@ -32,7 +32,7 @@ from delivery.journal import CannotWrite, Journal, read
 from delivery.picking import Picker
 from delivery.sender import Answered, Sender
 from providers import rates
-from providers.base import NotSent
+from providers.base import REQUEST_SECONDS, NotSent
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ IDLE_PAUSE = 0.1  # seconds
 GIVE_UP_IDLE = 2.0
 TROUBLE_PAUSE = 0.5
 COLLECT_EVERY = 0.02
+HANGS = 1.0  # seconds without new requests, after which those still on the wire hang
 COLLECT_AFTER = 20_000  # new objects
 STORE_AT = 250  # outcomes that are stored together while more are coming
 STORE_WITHIN = 0.2  # seconds
@@ -160,21 +161,36 @@ class Slice:
         self.is_troubled = False
 
     def run(self, until: float) -> int:
-        claimed, last_work = 0, time.monotonic()
+        """Send until this monotonic second, and on beside a request that hangs then."""
+        claimed = 0
         try:
-            while time.monotonic() < until and not stopping.is_asked:
-                rows = self.turn()
-                claimed += rows
-                if rows or self.sender.under_way:
-                    last_work = time.monotonic()
-                elif time.monotonic() - last_work > GIVE_UP_IDLE:
-                    break
+            claimed = self.work(until)
+            if not self.clears(within=HANGS):
+                claimed += self.work(time.monotonic() + REQUEST_SECONDS)
         except BaseException:
             self.is_troubled = True  # intents may be committed that the sender never got
             raise
         finally:
             self.drain()
         return claimed
+
+    def work(self, until: float) -> int:
+        claimed, last_work = 0, time.monotonic()
+        while time.monotonic() < until and not stopping.is_asked:
+            rows = self.turn()
+            claimed += rows
+            if rows or self.sender.under_way:
+                last_work = time.monotonic()
+            elif time.monotonic() - last_work > GIVE_UP_IDLE:
+                break
+        return claimed
+
+    def clears(self, *, within: float) -> bool:
+        """Whether all that is on the wire comes back so soon."""
+        until = time.monotonic() + within
+        while self.sender.under_way and time.monotonic() < until:
+            self.store(wait=COLLECT_EVERY)
+        return not self.sender.under_way
 
     def turn(self) -> int:
         """Claim a batch if there is room for it, then store what came back."""

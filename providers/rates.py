@@ -380,6 +380,13 @@ class Breaker:
             if trouble := self._accounts.get(account_id):
                 trouble.probe_until = 0.0
 
+    def doubted(self, account_id: int, *, now: float) -> None:
+        """A message of unknown fate: says nothing, but that a probe was not answered."""
+        with self._lock:
+            trouble = self._accounts.get(account_id)
+            if trouble and trouble.probe_until:
+                self._begin_rest(trouble, now)
+
     def answered(self, account_id: int) -> None:
         """The provider took or rejected a message. While the account rests, only a probe counts."""
         with self._lock:
@@ -399,10 +406,13 @@ class Breaker:
                 return
             asked = min(max(retry_after, 0.0), self.LONGEST_ASKED) * (1 + self._chance() / 10)
             if not trouble.rests or trouble.probe_until:
-                trouble.until = now + self._rest(trouble.rests)
-                trouble.rests += 1
-                trouble.probe_until = 0.0
+                self._begin_rest(trouble, now)
             trouble.until = max(trouble.until, now + asked)
+
+    def _begin_rest(self, trouble: _Trouble, now: float) -> None:
+        trouble.until = now + self._rest(trouble.rests)
+        trouble.rests += 1
+        trouble.probe_until = 0.0
 
     def _rest(self, earlier: int) -> float:
         """Half to all of the doubled time, so that processes do not come back in step."""

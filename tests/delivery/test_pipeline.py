@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from campaigns.models import Campaign
 from compliance import consent
@@ -748,6 +749,31 @@ class TestAPoisonedRow:
         assert NOON + MINUTE <= due.not_before < NOON + MINUTE + SOON
         assert state(message) == ("planned", "")
         assert Attempt.objects.count() == len(neighbours)
+
+    def test_is_found_among_many_however_many_there_are(self, slot, lane, take, monkeypatch):
+        poison(monkeypatch, SPOILS["nul"])
+        neighbours = {message.pk for message in fill_queue(slot, lane, 37, now=NOON)}
+        spoiled = {a_message(slot, first_name="Poison").pk for _ in range(5)}
+        assert sent_to(take(slot)) == neighbours
+        assert set(Due.objects.values_list("message_id", "strikes")) == {(i, 1) for i in spoiled}
+        assert CapCounter.objects.get(key=f"decided:{slot.campaign_id}").used == 42
+
+    def test_is_looked_for_without_a_lock_on_what_other_batches_need(
+        self, slot, lane, take, monkeypatch
+    ):
+        """Counters of caps that are written while looking are rolled back and let go at once."""
+        poison(monkeypatch, SPOILS["nul"])
+        self.poisoned(slot, lane)
+        with CaptureQueriesContext(connection) as captured:
+            take(slot)
+        ran = [query["sql"] for query in captured]
+        last_tried = max(i for i, said in enumerate(ran) if said.startswith("ROLLBACK TO"))
+        attempts, counters = (
+            [i > last_tried for i, said in enumerate(ran) if f"INSERT INTO {table} " in said]
+            for table in ("delivery_attempt", "delivery_capcounter AS c")
+        )
+        assert (attempts.count(True), attempts.count(False) > 1) == (1, True)
+        assert counters.count(True) == 2  # of all together, and of the one that was struck
 
     @pytest.mark.django_db(transaction=True)
     def test_is_found_even_where_only_the_commit_objects(self, slot, lane, take, monkeypatch):

@@ -130,6 +130,24 @@ class TestIsUndeliverable:
         assert is_undeliverable(Rejected(ErrorClass.PERMANENT_RECIPIENT, "21211"))
 
 
+class TestNote:
+    @pytest.mark.parametrize(
+        ("first", "then", "kept"),
+        [
+            (Word.SENT, Word.DELIVERED, Word.DELIVERED),
+            (Word.DELIVERED, Word.SENT, Word.DELIVERED),
+            (Word.UNDELIVERED, Word.DELIVERED, Word.UNDELIVERED),
+            (Word.UNKNOWN, Word.DELIVERED, Word.DELIVERED),
+        ],
+    )
+    def test_the_first_end_stays_on_an_attempt_that_was_thought_not_sent(self, first, then, kept):
+        standing = a_standing(is_not_sent=True)
+        standing.note(a_report(first))
+        standing.note(a_report(then, code="30003"))
+        assert standing.report_status == kept
+        assert (standing.report_code == "30003") == (kept == then)
+
+
 class TestFits:
     def fits(self, standing, account_id=8, **fields):
         return standing.fits(Reported(1, account_id, a_report(**fields)))

@@ -349,13 +349,17 @@ class TestASecondAttemptThatComesToNothing:
     def test_is_not_followed_by_a_third(self, second, as_sent):
         come_back([second], NOT_SENT)
         assert not Due.objects.exists()
-        assert Message.objects.get().status == "accepted"
         assert list(Attempt.objects.order_by("id").values_list("outcome", "is_not_sent")) == [
             ("accepted", False),
             ("not_sent", True),
         ]
         (caps_now, (now,)), (caps_then, (then,)) = counted(), as_sent
         assert (caps_now, now["recent"]) == (caps_then, then["recent"])
+
+    def test_ends_the_message_as_the_report_said(self, second):
+        """The report was settled while the second attempt was live: no other one will come."""
+        come_back([second], NOT_SENT)
+        assert Message.objects.get().status == "delivered"
 
     def test_keeps_what_the_report_said_on_the_first(self, second):
         first = Attempt.objects.earliest("id")

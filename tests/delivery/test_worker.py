@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from itertools import count
 
 import pytest
@@ -201,6 +202,26 @@ class TestSlice:
         send_for(SECONDS)
         assert found[2] == ["accepted", "accepted", "sending"]
         assert statuses() == ["accepted"] * 3
+
+    def test_goes_on_at_its_end_beside_a_request_that_hangs(self, fill, sender, monkeypatch):
+        monkeypatch.setattr(worker, "HANGS", 0.05)
+        monkeypatch.setattr(worker, "REQUEST_SECONDS", 0.5)
+        fill(1)
+        came = count()
+
+        def collect(*, wait):
+            """The first one hangs for longer than the slice; another one is due meanwhile."""
+            if next(came) == 20:
+                fill(1)
+            if sender.under_way < 2:
+                time.sleep(0.01)
+                return []
+            answers, sender.waits = sender.waits, []
+            return answers
+
+        monkeypatch.setattr(sender, "collect", collect)
+        assert send_for(0.1) == 2
+        assert statuses() == ["accepted"] * 2
 
     def test_what_was_not_written_gives_its_tokens_back(self, fill, sender, monkeypatch):
         returned = []

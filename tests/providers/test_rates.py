@@ -621,6 +621,23 @@ class TestBreaker:
         assert breaker.rest_left(1, now=130.5) == 0.5
         assert breaker.room(1, 1, now=131.0) == 1
 
+    def test_rests_again_for_twice_as_long_when_a_probe_ends_in_doubt(self, breaker):
+        self.rest(breaker)
+        breaker.room(1, 1, now=101.0)
+        breaker.doubted(1, now=105.0)
+        assert breaker.rest_left(1, now=105.0) == 2.0
+        assert [breaker.room(1, 500, now=107.0) for _ in range(2)] == [1, 0]
+
+    def test_does_not_rest_for_what_ends_in_doubt_otherwise(self, breaker):
+        for _ in range(10):
+            breaker.doubted(1, now=100.0)
+        assert breaker.room(1, 500, now=100.0) == 500
+
+    def test_is_not_lengthened_by_what_ends_in_doubt_before_its_probe(self, breaker):
+        self.rest(breaker)
+        breaker.doubted(1, now=100.5)
+        assert breaker.rest_left(1, now=100.5) == 0.5
+
     def test_gives_back_a_probe_that_was_not_made(self, breaker):
         self.rest(breaker)
         breaker.room(1, 1, now=101.0)

@@ -179,6 +179,7 @@ class TestForgeries:
             (500, [NOT_REFUSED]),
             (403, []),
             (413, []),
+            (503, []),
             (0, []),
             (None, []),
         ],

@@ -38,7 +38,7 @@ T = TypeVar("T")
 PATIENCE = 20.0  # seconds; nothing that a row waits for takes as long unless it fails
 SENT_OR_SAID_NO = frozenset({Status.ACCEPTED, Status.UNKNOWN, Status.REFUSED})
 
-LEFT = "SELECT count(*) FROM delivery_due WHERE not_before <= sendonce_now()"
+LEFT = "SELECT count(*) FROM delivery_due WHERE not_before <= (SELECT sendonce_now())"
 STORED = "SELECT count(*) FROM delivery_attempt WHERE outcome <> ''"
 PENDING = "SELECT count(*) FROM delivery_attempt WHERE outcome = ''"
 

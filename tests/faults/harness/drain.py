@@ -26,11 +26,11 @@ AT_ONCE = timedelta(minutes=45)  # waits that end within this are passed over in
 BEYOND = timedelta(minutes=6)  # past the end of slots, and of what the sweep may take
 
 STATE = """
-SELECT (SELECT count(*) FROM delivery_due WHERE not_before <= sendonce_now()),
+SELECT (SELECT count(*) FROM delivery_due WHERE not_before <= (SELECT sendonce_now())),
        (SELECT count(*) FROM delivery_due),
        (SELECT count(*) FROM delivery_attempt WHERE outcome = ''),
        (SELECT count(*) FROM delivery_attempt),
-       (SELECT coalesce(max(not_before) FILTER (WHERE not_before < sendonce_now() + %s),
+       (SELECT coalesce(max(not_before) FILTER (WHERE not_before < (SELECT sendonce_now()) + %s),
                         min(not_before)) FROM delivery_due)
 """
 ENDS = "SELECT max(expires_at) FROM delivery_message"

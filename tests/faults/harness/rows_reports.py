@@ -147,7 +147,7 @@ FROM delivery_due d JOIN delivery_message m ON m.id = d.message_id
 JOIN compliance_person p ON p.id = m.person_id
 JOIN providers_sendernumber n ON n.id = d.lane_id
 JOIN providers_provideraccount a ON a.id = n.account_id
-WHERE d.not_before <= sendonce_now() ORDER BY d.message_id DESC LIMIT %s
+WHERE d.not_before <= (SELECT sendonce_now()) ORDER BY d.message_id DESC LIMIT %s
 """
 
 
