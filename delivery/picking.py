@@ -167,6 +167,7 @@ class Picker:
         self._tokens = Tokens()
         self._limits = Limits(lanes={})
         self._wants: dict[tuple[int, int], Want] = {}
+        self.granted_at = float("-inf")  # monotonic; what was granted then must leave soon after
         self.behind = False
 
     def grants(self, room: int) -> list[Grant]:
@@ -300,6 +301,7 @@ class Picker:
         if not wants and not any((returned.lanes, returned.accounts, returned.brands)):
             return Granted((), ())
         self._tokens = Tokens()
+        self.granted_at = time.monotonic()
         granted = grant(
             self._redis,
             installation=self._installation,

@@ -34,7 +34,7 @@ Written: TypeAlias = tuple[list[Intent], Counter[str]]  # and how often each rea
 Way: TypeAlias = Callable[[Sequence[Claimed], Journal, datetime], Written]
 
 ALONE_A_TURN = 10
-WRITE_WITHIN = 2.0  # seconds from the intent to the write
+WRITE_WITHIN = 2.0  # seconds to the write, from the tokens as from the intent
 NOT_STRIKES = (
     claims.ClockSkew,
     claims.Shifting,
@@ -99,7 +99,10 @@ def _hand_over(batch: Batch, picker: Picker, sender: Sender, journal: Journal) -
     if batch.intents:
         if not picker.witness([intent.attempt_id for intent, _ in batch.intents]):
             raise NotWitnessed
-        sender.submit(Parcel(batch.intents, journal))
+        # Tokens that were held back for longer, as by a database that stood still, would leave
+        # together with those that have come since.
+        latest = picker.granted_at + WRITE_WITHIN
+        sender.submit(Parcel([(one, min(by, latest)) for one, by in batch.intents], journal))
 
 
 def take(claim: Claim, journal: Journal) -> Batch:

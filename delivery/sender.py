@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 # Tokens set the rate; the pace only smoothes it. A burst is two seconds' worth, and what were paced
 # past its deadline would be claimed anew, and would pace the next one further still.
 LONGEST_PACE = 1.0  # seconds
+LATE = 0.1  # seconds behind its pace: it stood still, and is paced among others that did
 SHORTEST_PAUSE = 0.001  # seconds; a shorter one is not worth a turn of the loop
 
 
@@ -54,6 +55,8 @@ class Errand:
     intent: Intent
     write_by: float
     journal: Journal
+    start_at: float = 0.0  # monotonic; when it is to leave by the pace of its number
+    was_late: bool = False
     was_announced: bool = False
 
     def announce(self) -> NotSent | None:
@@ -85,6 +88,7 @@ class Sender:
         self._came = threading.Event()
         self._submitted = self._collected = 0
         self._next_at: dict[int, float] = defaultdict(float)
+        self._next_late_at: dict[int, float] = defaultdict(float)
         self._places: defaultdict[int, Places] = defaultdict(Places)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = uvloop.new_event_loop()
@@ -133,15 +137,16 @@ class Sender:
     def _take(self, parcel: Parcel) -> None:
         now = time.monotonic()
         for intent, write_by in parcel.intents:
-            start_at = min(max(now, self._next_at[intent.lane_id]), now + LONGEST_PACE)
-            if intent.segments_per_second > 0:  # it may have been set to none after the grant
-                pause = intent.send.segments / intent.segments_per_second
-                self._next_at[intent.lane_id] = start_at + pause
-            errand = Errand(intent, write_by, parcel.journal)
-            if start_at - now > SHORTEST_PAUSE:
-                self._loop.call_later(min(start_at, write_by) - now, self._line_up, errand)
-            else:
+            errand = Errand(intent, write_by, parcel.journal, _turn(intent, self._next_at, now))
+            if not self._is_put_off(errand, now):
                 self._line_up(errand)
+
+    def _is_put_off(self, errand: Errand, now: float) -> bool:
+        wait = min(errand.start_at, errand.write_by) - now
+        if wait <= SHORTEST_PAUSE:
+            return False
+        self._loop.call_later(wait, self._line_up, errand)
+        return True
 
     def _line_up(self, errand: Errand) -> None:
         """Into a place of its account, or behind those that wait for one."""
@@ -157,9 +162,19 @@ class Sender:
         """One place: an errand after the other, while any waits."""
         try:
             while places.waiting:
-                await self._run_errand(places.waiting.popleft())
+                errand = places.waiting.popleft()
+                if not self._is_put_off_again(errand, time.monotonic()):
+                    await self._run_errand(errand)
         finally:
             places.taken -= 1
+
+    def _is_put_off_again(self, errand: Errand, now: float) -> bool:
+        """Put off once: a process or a provider that stood still lets go of all at one moment."""
+        if errand.was_late or now - errand.start_at < LATE:
+            return False
+        errand.was_late = True
+        errand.start_at = _turn(errand.intent, self._next_late_at, now)
+        return self._is_put_off(errand, now)
 
     async def _run_errand(self, errand: Errand) -> None:
         outcome: Outcome = NotSent("error_before_sending")
@@ -201,3 +216,11 @@ class Sender:
             )
         elif isinstance(outcome, Unknown):
             self._breaker.doubted(account_id, now=time.monotonic())
+
+
+def _turn(intent: Intent, next_at: dict[int, float], now: float) -> float:
+    """When it may leave by the pace of its number, a monotonic second; its own time is taken."""
+    start_at = min(max(now, next_at[intent.lane_id]), now + LONGEST_PACE)
+    if intent.segments_per_second > 0:  # it may have been set to none after the grant
+        next_at[intent.lane_id] = start_at + intent.send.segments / intent.segments_per_second
+    return start_at

@@ -43,6 +43,8 @@ TROUBLE_PAUSE = 0.5
 COLLECT_EVERY = 0.02
 HANGS = 1.0  # seconds without new requests, after which those still on the wire hang
 COLLECT_AFTER = 20_000  # new objects
+DECIDE_WITHIN = 0.5  # seconds for a batch; after a slower one the next is smaller
+SMALLEST_BATCH = 10
 STORE_AT = 250  # outcomes that are stored together while more are coming
 STORE_WITHIN = 0.2  # seconds
 
@@ -156,6 +158,7 @@ class Slice:
             breaker=breaker(),
             replies_only=replies_only,
         )
+        self.room = settings.SEND_BATCH
         self.unstored: list[Answered] = []
         self.waiting_since = 0.0
         self.is_troubled = False
@@ -194,13 +197,16 @@ class Slice:
 
     def turn(self) -> int:
         """Claim a batch if there is room for it, then store what came back."""
-        rows = 0
-        room = settings.SEND_BATCH
-        if self.sender.under_way < room:
+        rows, began = 0, time.monotonic()
+        if self.sender.under_way < settings.SEND_BATCH:
             try:
                 rows = pipeline.send_batch(
-                    room, picker=self.picker, sender=self.sender, journal=self.journal
+                    min(self.room, settings.SEND_BATCH),
+                    picker=self.picker,
+                    sender=self.sender,
+                    journal=self.journal,
                 )
+                self._suit_room(time.monotonic() - began)
             except claims.Shifting:
                 pass  # nothing was taken; the shift waits until what is in flight is stored
             except RESTS as error:
@@ -209,6 +215,13 @@ class Slice:
             time.sleep(COLLECT_EVERY)  # waking for each answer costs more than the answer
         self.store(wait=0.0 if rows or self.sender.under_way else IDLE_PAUSE)
         return rows
+
+    def _suit_room(self, took: float) -> None:
+        """Tokens are good for two seconds: what is decided too slowly would never leave."""
+        if took > DECIDE_WITHIN:
+            self.room = max(self.room // 2, min(SMALLEST_BATCH, settings.SEND_BATCH))
+        else:
+            self.room = min(self.room * 2, settings.SEND_BATCH)
 
     def store(self, *, wait: float) -> None:
         self._collect(wait)

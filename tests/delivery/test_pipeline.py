@@ -766,7 +766,7 @@ class TestAPoisonedRow:
         self.poisoned(slot, lane)
         with CaptureQueriesContext(connection) as captured:
             take(slot)
-        ran = [query["sql"] for query in captured]
+        ran = [query["sql"] or "" for query in captured]
         last_tried = max(i for i, said in enumerate(ran) if said.startswith("ROLLBACK TO"))
         attempts, counters = (
             [i > last_tried for i, said in enumerate(ran) if f"INSERT INTO {table} " in said]
@@ -942,6 +942,7 @@ class StubPicker:
     def __init__(self, *grants, alone=(), sees=True):
         self.alone, self._grants, self.used = list(alone), list(grants), None
         self.seen, self._sees = [], sees
+        self.granted_at = time.monotonic()
 
     def grant_alone(self):
         return self.alone.pop(0) if self.alone else None
@@ -971,6 +972,18 @@ class TestSendBatch:
         assert (rows, intent.message_id) == (1, message.pk)
         assert picker.used == [(slot.campaign_id, lane.pk, 1)]
         assert picker.seen == [intent.attempt_id]
+
+    @pytest.mark.parametrize(("since", "left"), [(0.0, 2.0), (1.5, 0.5), (9.0, -7.0)])
+    def test_lets_nothing_leave_two_seconds_after_its_tokens(
+        self, slot, lane, journal, since, left
+    ):
+        a_message(slot)
+        picker = StubPicker(Grant(slot.campaign_id, lane.pk, 10))
+        picker.granted_at -= since
+        _, outbox = self.send(picker, journal)
+        ((_, write_by),) = outbox.parcels[0].intents
+        assert write_by == pytest.approx(picker.granted_at + 2.0)
+        assert write_by - since <= time.monotonic() + left
 
     def test_hands_over_nothing_that_had_no_witness(self, slot, lane, journal):
         """A database that is restored later would not know of it, and nobody else either."""

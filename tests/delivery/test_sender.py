@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from itertools import pairwise
 from urllib.parse import parse_qs
 from uuid import uuid4
 
@@ -264,6 +265,21 @@ class TestThePace:
         outcomes = send(*(an_intent(n, **slow) for n in range(1, 5)))
         assert max(pauses) <= LONGEST_PACE
         assert {type(outcome) for outcome in outcomes.values()} == {Accepted}
+
+    def test_is_kept_by_what_a_provider_that_stood_still_held_back(self, send, an_intent, provider):
+        came = []
+
+        def look():
+            came.append(time.monotonic())
+            if len(came) == 1:
+                provider.go_on.clear()
+                threading.Timer(0.8, provider.go_on.set).start()
+
+        provider.on_request = look
+        send(*(an_intent(n, in_flight=1, segments_per_second=20.0) for n in range(1, 8)))
+        pauses = [after - before for before, after in pairwise(came[1:])]
+        assert len(pauses) == 5
+        assert sum(pauses) >= 0.2
 
     def test_survives_a_rate_that_was_taken_away(self, send, an_intent):
         assert isinstance(send(an_intent(1, segments_per_second=0.0))[1], Accepted)

@@ -14,7 +14,7 @@ from delivery.claims import Grant
 from delivery.journal import CannotWrite, Journal
 from delivery.models import Attempt, Due, Message
 from delivery.sender import Answered
-from delivery.worker import send_for, system_identifier
+from delivery.worker import Slice, send_for, system_identifier
 from providers.base import Accepted, NotSent, outcome_to_json
 from tests.delivery.walking import make_reply
 from tests.factories import NOON, fill_queue, make_number, make_person, make_slot
@@ -222,6 +222,24 @@ class TestSlice:
         monkeypatch.setattr(sender, "collect", collect)
         assert send_for(0.1) == 2
         assert statuses() == ["accepted"] * 2
+
+    def test_decides_fewer_at_once_where_a_batch_takes_too_long(
+        self, sandbox, sender, journal, monkeypatch, settings
+    ):
+        settings.SEND_BATCH = 80
+        monkeypatch.setattr(worker, "DECIDE_WITHIN", 0.3)
+        asked, pauses = [], iter([0.31, 0.31, 0.31, 0.31, 0, 0, 0, 0])
+
+        def send_batch(room, **_):
+            asked.append(room)
+            time.sleep(next(pauses))
+            return 1
+
+        monkeypatch.setattr(pipeline, "send_batch", send_batch)
+        slice_ = Slice(sandbox, journal)
+        for _ in range(8):
+            slice_.turn()
+        assert asked == [80, 40, 20, 10, 10, 20, 40, 80]
 
     def test_what_was_not_written_gives_its_tokens_back(self, fill, sender, monkeypatch):
         returned = []

@@ -55,9 +55,9 @@ def of(what: str) -> list[str]:
 @pytest.mark.parametrize(
     ("count", "each", "is_too_fast"),
     [
-        pytest.param(30, 0.001, False, id="a burst and a second's worth at once"),
-        pytest.param(31, 0.001, True, id="one more than that"),
-        pytest.param(31, 0.04, False, id="the same spread out"),
+        pytest.param(50, 0.001, False, id="a burst and three seconds' worth at once"),
+        pytest.param(51, 0.001, True, id="one more than that"),
+        pytest.param(51, 0.04, False, id="the same spread out"),
         pytest.param(200, 0.1, False, id="the rate, for long"),
         pytest.param(200, 0.06, True, id="above the rate, for ten seconds"),
         pytest.param(800, 0.09, True, id="just above the rate, for a minute"),
@@ -76,11 +76,11 @@ def test_a_number_of_ten_segments_a_second(world, tmp_path, count, each, is_too_
 )
 def test_accounts_and_brands_have_limits_too(world, tmp_path, what, table):
     table.objects.update(segments_per_second=10)
-    flood(world, 31, each=0.001)
+    flood(world, 51, each=0.001)
     assert too_fast(world, tmp_path) == of(what)
 
 
-@pytest.mark.parametrize(("count", "says"), [(2, []), (3, of("number"))])
+@pytest.mark.parametrize(("count", "says"), [(3, []), (4, of("number"))])
 def test_a_slow_number_may_send_two_long_texts_at_once(world, tmp_path, count, says):
     SenderNumber.objects.update(segments_per_second=1)
     flood(world, count, each=0.1, text="x" * 459)  # three segments
@@ -93,14 +93,14 @@ def test_a_reply_comes_on_top(world, tmp_path):
         account=world.number.account, provider_ref="SM1", applied_at=NOON
     )
     reply = world.send(kind="reply", inbound=inbound, reply_kind="help")
-    flood(world, 30, each=0.001)
+    flood(world, 50, each=0.001)
     world.request(reply)["received_at"] = world.requests[-1]["received_at"]
     assert too_fast(world, tmp_path) == []
 
 
 def test_refused_requests_count_too(world, tmp_path):
     SenderNumber.objects.update(segments_per_second=10)
-    flood(world, 31, each=0.001)
+    flood(world, 51, each=0.001)
     for entry in world.requests:
         entry["took"] = False
     assert too_fast(world, tmp_path) == of("number")
@@ -112,8 +112,8 @@ def test_two_numbers_do_not_share_a_limit(world, tmp_path):
     )
     SenderNumber.objects.update(segments_per_second=10)
     world.messages[1].attempts.update(number=other)
-    flood(world, 20, each=0.001)
-    for n in range(20):
+    flood(world, 30, each=0.001)
+    for n in range(30):
         entry = world.request(world.messages[1])
         entry["received_at"] = world.real_now.timestamp() - 3600 + n * 0.001
     assert too_fast(world, tmp_path) == []
@@ -121,6 +121,6 @@ def test_two_numbers_do_not_share_a_limit(world, tmp_path):
 
 def test_a_jump_of_the_sandbox_clock_is_no_time_to_send(world, tmp_path):
     SenderNumber.objects.update(segments_per_second=10)
-    flood(world, 31, each=0.001)
+    flood(world, 51, each=0.001)
     world.shift_by(timedelta(days=4000), since=world.real_now - timedelta(seconds=3600 - 0.015))
     assert too_fast(world, tmp_path) == of("number")
