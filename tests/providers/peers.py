@@ -94,12 +94,14 @@ class Peer:
         self.port = 0
         self._talk = talk
         self._talks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         task = asyncio.current_task()
         assert task
         self._talks.add(task)
+        self._writers.add(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             await self._talk(Client(self, reader, writer))
         writer.close()
@@ -113,10 +115,14 @@ class Peer:
             yield self
         finally:
             server.close()
+            await asyncio.sleep(0)  # who was accepted just now has a task then
             talks = list(self._talks)
             for task in talks:
                 task.cancel()
             await asyncio.gather(*talks, return_exceptions=True)
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.sleep(0)  # they close their sockets in the next turn
 
 
 def always(data: bytes) -> Talk:
