@@ -26,6 +26,9 @@ from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, gran
 
 KEEP_OUTLINE = 0.2  # seconds, or longer where reading it would else take a tenth of the time
 MOST_A_PAIR = 500
+TOKENS_LAST = (
+    2.0  # seconds; unused ones of an older grant are lost, or a burst would be a larger one
+)
 COUNTED = 100  # rows of a pair; more are not told apart, and are asked for as if they were there
 
 
@@ -298,6 +301,8 @@ class Picker:
     def _ask(self, wants: Sequence[Want]) -> Granted:
         """One call to Redis; unused tokens and debts of earlier calls ride along."""
         returned = self._tokens.as_returned()
+        if time.monotonic() - self.granted_at > TOKENS_LAST:
+            returned = returned.debts()
         if not wants and not any((returned.lanes, returned.accounts, returned.brands)):
             return Granted((), ())
         self._tokens = Tokens()

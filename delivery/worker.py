@@ -36,7 +36,9 @@ from providers.base import REQUEST_SECONDS, NotSent
 
 logger = logging.getLogger(__name__)
 
-UNUSED = frozenset({"too_late", "journal_not_written"})  # no request was made: its tokens are back
+# No request was made and its tokens are fresh. Those of what was too late are not: given back, they
+# would let more through at once than the rate and its burst.
+UNUSED = frozenset({"journal_not_written"})
 IDLE_PAUSE = 0.1  # seconds
 GIVE_UP_IDLE = 2.0
 TROUBLE_PAUSE = 0.5

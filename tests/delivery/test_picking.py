@@ -429,7 +429,11 @@ class TestTokens:
         picker.hand_in()
         assert rows_granted(bench.picker(), room=100) == 100
 
-    def test_of_a_request_that_was_never_made_come_back(self, bench, slow):
+    @pytest.mark.parametrize(("after", "comes_back"), [(1.9, 1), (2.1, 0)])
+    def test_of_a_request_that_was_never_made_come_back_while_they_are_fresh(
+        self, bench, slow, after, comes_back
+    ):
+        """What is given back later would come on top of what the burst holds by then."""
         (due, *_) = wait_in_queue(slow, 500)
         picker = bench.full()
         spend_all(picker, slow)
@@ -441,9 +445,10 @@ class TestTokens:
             send=SimpleNamespace(segments=1),
         )
         picker.give_back(intent)
-        bench.seconds += 61
+        bench.seconds += after
         picker.hand_in()
-        assert spend_all(picker, slow) == 1
+        bench.seconds += 61
+        assert spend_all(picker, slow) == comes_back
 
     @pytest.mark.parametrize("limited", ["account", "brand"])
     def test_of_account_and_brand_count_too(self, bench, sandbox, limited):

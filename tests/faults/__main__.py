@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--release", action="store_true", help="the large counts, for hours")
     made.add_argument("--seed", type=int, metavar="N", help="of a run before; else drawn by lot")
     made.add_argument("--trials", type=int, metavar="N", help="of each row, whatever it says")
+    made.add_argument("--times", type=int, default=1, metavar="N", help="N times as many trials")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the results here, too")
     made.add_argument("--resume", type=Path, metavar="FILE", help="go on with the run in this file")
     made.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
@@ -76,6 +77,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         seed=seed,
         is_release=options.release,
         trials=options.trials,
+        times=options.times,
         json=options.json or options.resume,
     )
     return resumed(plan, options.resume) if options.resume else plan
@@ -97,6 +99,7 @@ def resumed(plan: Plan, file: Path) -> Plan:
         seed=settings["seed"],
         is_release=settings["release"],
         trials=settings["trials"],
+        times=settings["times"],
         json=plan.json,
         done=done,
     )

@@ -94,7 +94,7 @@ def test_what_was_written_is_read_again_as_it_was(tmp_path):
     results = run(a_plan(a_row("one"), a_row("two"), json=file), hitting)
     settings, done = table.read(file)
     assert list(done.values()) == results
-    assert settings == {"seed": 7, "release": False, "trials": None}
+    assert settings == {"seed": 7, "release": False, "trials": None, "times": 1}
 
 
 def test_a_resumed_run_makes_only_the_chunks_that_are_missing(tmp_path):

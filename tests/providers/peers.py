@@ -16,6 +16,7 @@ from providers.base import Access, SendRequest
 from providers.transport import Transport
 
 ACCOUNT = "AC00000000000000000000000000000001"
+TURNS = 8  # of a loop, until who was just accepted is talked to, and can be hung up on
 Talk = Callable[["Client"], Awaitable[None]]
 
 
@@ -115,7 +116,8 @@ class Peer:
             yield self
         finally:
             server.close()
-            await asyncio.sleep(0)  # who was accepted just now has a task then
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
             talks = list(self._talks)
             for task in talks:
                 task.cancel()

@@ -28,20 +28,29 @@ class TookTooLong(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`trials`: instead of what each row says. `done`: results of a run that is gone on with."""
+    """`trials`: instead of what each row says; `times`: as many times that.
+
+    `done`: results of a run that is gone on with.
+    """
 
     rows: Sequence[Row]
     seed: int
     is_release: bool = False
     trials: int | None = None
+    times: int = 1
     json: Path | None = None
     done: dict[str, Result] = field(default_factory=dict)
 
     def wanted(self, row: Row) -> int:
-        return self.trials or (row.release if self.is_release else row.short)
+        return self.times * (self.trials or (row.release if self.is_release else row.short))
 
     def settings(self) -> dict[str, object]:
-        return {"seed": self.seed, "release": self.is_release, "trials": self.trials}
+        return {
+            "seed": self.seed,
+            "release": self.is_release,
+            "trials": self.trials,
+            "times": self.times,
+        }
 
 
 def run(plan: Plan, run_chunk: Callable[[Row, int, str], Chunk]) -> list[Result]:
