@@ -6,6 +6,7 @@ are skipped; with SENDONCE_NEEDS_BROWSER=1 they fail instead.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import shutil
@@ -22,24 +23,40 @@ GIVEN_UP = "net::ERR_ABORTED"  # by the page itself, or because it was left
 SECONDS = 10
 
 
-@pytest.fixture
-def page(monkeypatch, provoked):
-    """An empty page. Afterwards nothing may have gone wrong in it that was not provoked."""
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser for all tests of a process, and its loop: to start it costs more than a page.
+
+    Playwright leaves a running loop in this thread, in which Django keeps other connections and
+    refuses to use them. So a test is beside the loop but while it has a page.
+    """
     program = find_browser()
     from playwright.sync_api import sync_playwright
 
-    # Playwright leaves a running loop in this thread, in which Django would refuse every query.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[*ARGUMENTS])
-        opened = browser.new_page(
-            viewport={"width": 1280, "height": 900}, locale="en-GB", timezone_id="America/New_York"
-        )
-        opened.set_default_timeout(SECONDS * 1000)
-        troubles = watch(opened)
-        yield opened
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield browser, loop
+        asyncio._set_running_loop(loop)
         browser.close()
-        connections.close_all()  # beside the loop Django keeps connections of their own
+
+
+@pytest.fixture
+def page(chromium, monkeypatch, provoked):
+    """An empty page. Afterwards nothing may have gone wrong in it that was not provoked."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    browser, loop = chromium
+    asyncio._set_running_loop(loop)
+    opened = browser.new_page(
+        viewport={"width": 1280, "height": 900}, locale="en-GB", timezone_id="America/New_York"
+    )
+    opened.set_default_timeout(SECONDS * 1000)
+    troubles = watch(opened)
+    yield opened
+    opened.context.close()
+    connections.close_all()  # those beside the loop
+    asyncio._set_running_loop(None)
     unexpected = [one for one in troubles if not any(part in one for part in provoked)]
     assert unexpected == []
 
