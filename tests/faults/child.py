@@ -24,10 +24,9 @@ from django.db import connection
 
 import tests.faults.preload  # noqa: F401 - before anything that has models
 from brands import clock
-from delivery import inbox, shifting, sql, worker
+from delivery import shifting, sql, worker
 
 MEGABYTES = b"SELECT repeat('x', 1000000) FROM generate_series(1, 64)"
-APPLY_EVERY = 0.1  # seconds
 
 
 class Trick(Protocol):
@@ -149,15 +148,6 @@ def send(setup: Setup) -> None:
     for trick in setup.tricks:
         trick.play()
     worker.send_for(setup.seconds)
-
-
-def apply(setup: Setup) -> None:
-    """Apply reports as they come in, as the worker of reports does."""
-    begin(setup)
-    signal.signal(signal.SIGTERM, ask_to_end)
-    while not worker.stopping.is_asked:
-        inbox.apply_waiting()
-        time.sleep(APPLY_EVERY)
 
 
 def ask_to_end(*_: object) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
-
 import pytest
 
 from delivery.models import Attempt, Due
@@ -141,21 +138,3 @@ def test_settling_a_worker_twice_changes_nothing(world):
     before, rows = world.outcomes(), list(Due.objects.order_by("message_id").values())
     assert world.settle() == 0
     assert (world.outcomes(), list(Due.objects.order_by("message_id").values())) == (before, rows)
-
-
-def test_workers_that_are_killed_at_any_moment_send_everything_once(world):
-    world.simulator.obey(latency_ms=30)
-    world.fill(150, twice=10, in_flight=IN_FLIGHT, rate=80)
-    chance = random.Random(20261121)
-    workers = [world.start(), world.start()]
-    for _ in range(4):
-        time.sleep(chance.uniform(0.1, 0.4))
-        unlucky = workers.pop(0)
-        unlucky.kill()
-        workers.append(world.start())
-        world.settle()
-    eventually(world.is_quiet)
-    for worker in workers:
-        worker.end()
-    world.send_the_rest()
-    world.assert_sent_once(unknown=4 * IN_FLIGHT)

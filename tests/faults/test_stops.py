@@ -24,8 +24,7 @@ from tests.faults.proxy import Fuse
 from tests.faults.web import a_text, serving
 from tests.faults.world import eventually
 
-IN_FULL = "PYTEST_XDIST_WORKER" not in os.environ  # `./dev faults`, and not `./dev test`
-STOPS = int(os.environ.get("RACED_STOPS", "1000" if IN_FULL else "200"))
+STOPS = int(os.environ.get("RACED_STOPS", "200"))
 POSTERS = 8
 NEAR = 40  # rows: a STOP comes so many before or after the claim of its person's row
 AT_MOST = 8.0  # seconds that a STOP waits for whoever holds its person

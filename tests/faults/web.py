@@ -38,13 +38,11 @@ numbers = count(1)
 
 @dataclass(slots=True)
 class Post:
-    """A callback, signed for its fields; `body` takes their place after the signature."""
+    """A callback, signed for its fields."""
 
     what: str  # "status" or "inbound"
     fields: dict[str, str]
     ref: str = ""
-    body: str | None = None
-    is_genuine: bool = True
     copy: int = 1
 
 
@@ -70,7 +68,7 @@ class Posted:
             "posted_at": self.posted_at,
             "provider": "twilio",
             "account": account,
-            "genuine": self.post.is_genuine,
+            "genuine": True,
             "copy": self.post.copy,
             "provider_ref": fields["MessageSid"],
             "to": fields["To"],
@@ -143,10 +141,9 @@ class Web:
     def post(self, post: Post) -> Posted:
         """Post it now, and keep what was answered."""
         path, headers = self._sealed(post)
-        body = urlencode(post.fields) if post.body is None else post.body
         done = Posted(post, next(numbers), time.time())
         self.posted.append(done)
-        done.answer = self._answer(path, body.encode(), headers)
+        done.answer = self._answer(path, urlencode(post.fields).encode(), headers)
         done.answered_at = time.time()
         return done
 
@@ -156,10 +153,10 @@ class Web:
             return list(pool.map(self.post, posts))
 
     def _sealed(self, post: Post) -> tuple[str, dict[str, str]]:
-        """The address and the headers. A forger does not know our secret."""
+        """The address and the headers."""
         account = self.world.account
         path = callers.address(account, post.what, f"ref={post.ref}" if post.ref else "")
-        token = account.access().secrets["auth_token"] if post.is_genuine else "stolen"
+        token = account.access().secrets["auth_token"]
         url = f"http://{HOST}:{self.port}{path}"
         headers = callers.sign(account.kind, url, post.fields, token=token)
         return path, {"Content-Type": callers.FORM, **headers}

@@ -22,6 +22,7 @@ from tests.faults.harness.points import Byte
 REF = re.compile(rb"ref%3D([\w-]{22})")
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 END = b"\r\n\r\n"
+TURNS = 8
 
 
 class Trap:
@@ -60,11 +61,14 @@ class Trap:
         self._server = await asyncio.start_server(self._carry, HOST, self.port, backlog=1024)
 
     async def _close(self) -> None:
+        """For some turns of the loop: who was just accepted has a task only then."""
         self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(TURNS):
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, EOFError), contextlib.closing(writer):
