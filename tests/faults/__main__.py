@@ -92,17 +92,17 @@ def resumed(plan: Plan, file: Path) -> Plan:
         return plan
     try:
         settings, done = table.read(file)
+        return Plan(
+            rows=plan.rows,
+            seed=settings["seed"],
+            is_release=settings["release"],
+            trials=settings["trials"],
+            times=settings["times"],
+            json=plan.json,
+            done=done,
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"{file} cannot be gone on with: {error}") from error
-    return Plan(
-        rows=plan.rows,
-        seed=settings["seed"],
-        is_release=settings["release"],
-        trials=settings["trials"],
-        times=settings["times"],
-        json=plan.json,
-        done=done,
-    )
 
 
 def outside(words: Sequence[str], plan: Plan) -> int:

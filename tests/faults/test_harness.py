@@ -20,7 +20,7 @@ AT = datetime(2035, 3, 7, 17, tzinfo=UTC)
 
 
 def a_result(*trials, **found):
-    return Result("row", "says", len(trials), [Chunk(seed="1:row:0", trials=[*trials], **found)])
+    return Result("row", "says", len(trials), 1, [Chunk(seed="1:row:0", trials=[*trials], **found)])
 
 
 def a_row(name="row", **fields):

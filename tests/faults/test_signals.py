@@ -25,7 +25,7 @@ COMMITTED = Struck(
 )
 CLAIMED = Struck(target="delivery.claims:claim", at="after", signal=signal.SIGSTOP)
 ANNOUNCED = Struck(
-    target="delivery.journal:Journal.leaving", at="after", nth=12, signal=signal.SIGSTOP
+    target="delivery.journal:Journal.leaving", at="after", nth=3, signal=signal.SIGSTOP
 )
 IN_TRANSACTION = """
 SELECT count(*) FROM pg_stat_activity

@@ -26,7 +26,7 @@ from brands import clock
 from config.demo_processes import HOST, free_port
 from config.processes import waited
 from delivery import sql, tasks
-from delivery.states import Status
+from delivery.states import Reason, Status
 from providers.simulator_ledger import LedgerEntry, read_ledger
 from tests.faults.harness import crew
 from tests.faults.harness.crew import Crew
@@ -36,7 +36,7 @@ from tests.faults.harness.load import Load, Stage
 T = TypeVar("T")
 
 PATIENCE = 20.0  # seconds; nothing that a row waits for takes as long unless it fails
-SENT_OR_SAID_NO = frozenset({Status.ACCEPTED, Status.UNKNOWN, Status.REFUSED})
+SENT_OR_SAID_NO = frozenset({Status.ACCEPTED, Status.UNKNOWN, Reason.OPTED_OUT})
 
 LEFT = "SELECT count(*) FROM delivery_due WHERE not_before <= (SELECT sendonce_now())"
 STORED = "SELECT count(*) FROM delivery_attempt WHERE outcome <> ''"
@@ -51,9 +51,9 @@ class NotSo(Exception):
 class Arena:
     """`doubt`: so many messages may end unknown, beyond those in flight at deaths.
 
-    `may_end`: the states that messages may end in. `spared`: requests (seq in the ledger) that the
-    database is right to know nothing of. `problems`: what the row itself found wrong; `at_end` says
-    what only shows when all is sent, in sentences.
+    `may_end`: the reasons for which messages may end, or the states of those without. `spared`:
+    requests (seq in the ledger) that the database is right to know nothing of. `problems`: what the
+    row itself found wrong; `at_end` says what only shows when all is sent, in sentences.
     """
 
     ground: Ground

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from random import Random
 
 from brands.models import Brand
@@ -19,6 +20,7 @@ MANY = 120  # messages of the small brand
 RATE = 30.0  # of them a second
 MORE_THAN_CAN = 5_000.0  # messages a second: only the workers limit the great brand
 MOST_TIMES = 2.0
+FULL_AFTER = 2.5  # seconds without a message of it; a burst is two seconds' worth
 
 LEFT_OF = "SELECT count(*) FROM delivery_due WHERE queue = ANY(%s::bigint[])"
 WAIT = """
@@ -52,12 +54,15 @@ def let_go_faster(brand: Brand) -> None:
 
 
 def measured(arena: Arena, great: Brand, small: Brand) -> Trial:
+    """Each time with the burst of the small brand's tokens: it is whole after a rest."""
     stop_all()
     (alone,) = crowds.add(arena.stage, small, [MANY])
+    time.sleep(FULL_AFTER)
     wait_alone, _ = wait(arena, alone, [])
     stop_all()
     (beside,) = crowds.add(arena.stage, small, [MANY])
     others = crowds.add(arena.stage, great, [EACH] * CAMPAIGNS)
+    time.sleep(FULL_AFTER)
     wait_beside, left = wait(arena, beside, others)
     words = f"p95 {wait_beside:.2f} s beside {CAMPAIGNS} campaigns, {wait_alone:.2f} s alone"
     if wait_beside > MOST_TIMES * wait_alone:

@@ -99,7 +99,7 @@ def poison(arena: Arena, trials: int, chance: Random) -> list[Trial]:
         try_again(arena)
     complain_of_pauses(arena)
     complain_of_neighbours(arena)
-    arena.may_end |= {"dead", "campaign_paused"}
+    arena.may_end |= {"step_failed", "campaign_paused", "too_long", "cannot_render"}
     return [trial_of(arena, *row) for row in sql.rows(POISONED)]
 
 

@@ -74,7 +74,7 @@ def lie(arena: Arena, mode: str) -> Trial:
     arena.told(mode=mode, count=1)
     arena.doubt += 1
     arena.until(lambda: said(arena, mode) > before, mode, seconds=STRUCK_WITHIN)
-    return Trial(hit=True, what=mode, ended_at=arena.now())
+    return Trial(hit=True, what=mode, kind=mode, ended_at=arena.now())
 
 
 def said(arena: Arena, mode: str) -> int:
@@ -102,6 +102,7 @@ def judged(arena: Arena, strikes: Sequence[Strike]) -> list[Trial]:
         Trial(
             hit=bool(strike.ref),
             what=f"{strike.fault.kind.value} {strike.fault.at}",
+            kind=strike.fault.kind.value,
             ended_at=now - timedelta(seconds=clock - strike.ended_at),
         )
         for strike in strikes
@@ -141,7 +142,7 @@ def blow(arena: Arena, mode: str) -> Trial:
     if MODES[mode].refusal is not Refusal.THROTTLED:
         arena.doubt += met
     is_met = met >= IS_MET.get(mode, IS_MET_ELSE)
-    return Trial(hit=is_met, what=f"{mode}: {met}", ended_at=ended_at)
+    return Trial(hit=is_met, what=f"{mode}: {met}", kind=mode, ended_at=ended_at)
 
 
 def is_back(arena: Arena) -> bool:

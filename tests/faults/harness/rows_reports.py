@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
@@ -56,7 +57,9 @@ def come_amiss(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     break_off(arena, chance)
     until_applied(arena)
     arena.may_end |= ENDS
-    return [trial_of(post) for post in posts(arena)]
+    found = [trial_of(post) for post in posts(arena)]
+    arena.problems += [trial.what for trial in found if not trial.hit]
+    return found
 
 
 def let_one_speak_plivo(arena: Arena) -> None:
@@ -128,7 +131,9 @@ def posts(arena: Arena) -> Iterator[dict[str, Any]]:
 
 def trial_of(post: dict[str, Any]) -> Trial:
     genuine, answer = post["genuine"], post["answer"]
-    return Trial(hit=200 <= answer < 300 if genuine else 400 <= answer < 500)
+    hit = 200 <= answer < 300 if genuine else 400 <= answer < 500
+    what = f"a {'genuine' if genuine else 'forged'} report was answered {answer}"
+    return Trial(hit=hit, what=what)
 
 
 # --- a flood, and a STOP in it -------------------------------------------------------------------
@@ -140,6 +145,7 @@ WORDS = ("sent", "delivered", "delivered")
 STILL_SENDS = 120  # messages
 STOPS = 6
 STOP_WITHIN = 5.0  # seconds
+HEARD_BY = 0.5  # of a burst, so that it still goes on then
 
 WAITING = """
 SELECT d.message_id, p.id, p.phone, n.value, a.id
@@ -201,25 +207,32 @@ def says_stop(arena: Arena, phone: str, number: str, *, times: int = 1) -> None:
 def drown(arena: Arena, chance: Random) -> Trial:
     account = arena.stage.accounts[0]
     file = arena.folder / "flood.csv"
-    file.write_text("".join(flood_lines(account)))
+    lines = list(flood_lines(account))
+    file.write_text("".join(lines))
     writers = sql.rows(WAITING, STOPS)
-    moments = sorted(chance.uniform(0, 1) for _ in writers)
-    rates: list[float] = []
+    rates, were_inside = [], 0
     for number, word in enumerate(WORDS):
         begin_burst(arena, account, word, str(file))
-        due = [
-            writer
-            for writer, moment in zip(writers, moments, strict=True)
-            if int(moment * len(WORDS)) == number
-        ]
-        took = [stop(arena, *writer[1:4]) for writer in due]
-        arena.problems += [f"a STOP took {s:.1f} s" for s in took if s > STOP_WITHIN]
+        for writer in writers[number :: len(WORDS)]:
+            many = len(lines) * chance.uniform(0, HEARD_BY)
+            arena.until(partial(has_answered, arena, many), "the flood rises")
+            took = stop(arena, *writer[1:4])
+            were_inside += burst(arena)["running"]
+            if took > STOP_WITHIN:
+                arena.problems.append(f"a STOP took {took:.1f} s")
         arena.until(lambda: not burst(arena)["running"], "the flood passes", seconds=60)
-        rates.append(burst(arena)["answered"] / burst(arena)["seconds"])
+        told = burst(arena)
+        rates.append(told["answered"] / told["seconds"])
+        if set(told["answers"]) != {"200"}:
+            arena.problems.append(f"reports of a flood were answered {told['answers']}")
     return Trial(
-        hit=len(writers) == STOPS and min(rates) >= TIMES * NORMAL,
-        what=f"{min(rates):.0f} reports a second",
+        hit=were_inside >= STOPS - 1 and min(rates) >= TIMES * NORMAL,
+        what=f"{min(rates):.0f} reports a second, {were_inside} STOPs inside",
     )
+
+
+def has_answered(arena: Arena, many: float) -> bool:
+    return bool(burst(arena)["answered"] >= many)
 
 
 def flood_lines(account: ProviderAccount) -> Iterator[str]:

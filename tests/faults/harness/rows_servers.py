@@ -65,7 +65,8 @@ def crash(arena: Arena, chance: Random) -> Trial:
     time.sleep(chance.uniform(0.1, 1.5))
     arena.ground.start_again(arena.ground.postgres)
     connection.close()
-    return Trial(hit=pending > 0, what="Postgres crashed", ended_at=arena.now())
+    what = "Postgres crashed"
+    return Trial(hit=pending > 0, what=what, kind=what, ended_at=arena.now())
 
 
 def stop_at_once(server: Server) -> None:
@@ -81,9 +82,11 @@ def stop_at_once(server: Server) -> None:
 
 
 def backends_terminated(arena: Arena, chance: Random) -> Trial:
+    pending = arena.pending()
     busy, ended = sql.one(TERMINATE)
     what = f"{ended} backends terminated, {busy} of them busy"
-    return Trial(hit=ended >= WORKERS, what=what, ended_at=arena.now())
+    hit = pending > 0 and ended >= WORKERS
+    return Trial(hit=hit, what=what, kind="backends terminated", ended_at=arena.now())
 
 
 def commit_cut(of: str, statement: str, *, delivered: bool) -> Fault:
@@ -103,9 +106,10 @@ def commit_cut(of: str, statement: str, *, delivered: bool) -> Fault:
             hit = waited(lambda: arena.keep_busy() or fuse.has_blown, CUT_WITHIN)
             ended_at = arena.now()
             arena.until_sending()
-            arena.crew.end(name)
+            if any(arena.crew.end(name)):
+                arena.problems.append(f"{name} did not end well")
         what = f"COMMIT of {of}: {'its answer cut' if delivered else 'cut'}"
-        return Trial(hit=hit, what=what, ended_at=ended_at)
+        return Trial(hit=hit, what=what, kind=what, ended_at=ended_at)
 
     return cut
 
@@ -132,7 +136,8 @@ def of_redis(
         begin(arena)
         time.sleep(chance.uniform(1.0, 2.5))
         end(arena)
-        return Trial(hit=pending > 0 and arena.left() > 0, what=what, ended_at=arena.now())
+        hit = pending > 0 and arena.left() > 0
+        return Trial(hit=hit, what=what, kind=what, ended_at=arena.now())
 
     return fault
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
 from random import Random
@@ -18,18 +19,28 @@ HEALTHY = 2  # beside those that are struck
 
 
 def kill_at_random(arena: Arena, trials: int, chance: Random) -> list[Trial]:
-    """One of four at a time, each 0.2 to 2 s."""
+    """By two that know nothing of each other, each every 0.2 to 2 s, among four workers."""
     arena.load(Load(people=240, rate=60, latency_ms=400, twice=0.05))
     arena.crew.start_workers(WORKERS)
     arena.until_sending()
-    return [kill_one(arena, chance) for _ in range(trials)]
+    began, found = time.monotonic(), []
+    for moment in moments(trials, chance):
+        arena.keep_busy()
+        time.sleep(max(began + moment - time.monotonic(), 0.0))
+        found.append(kill_one(arena, Random(chance.getrandbits(64))))
+    return found
+
+
+def moments(many: int, chance: Random) -> list[float]:
+    """Seconds from the start: half of them by each of the two killers."""
+    halves = (many // 2, many - many // 2)
+    pauses = ([chance.uniform(0.2, 2.0) for _ in range(half)] for half in halves)
+    return sorted(moment for killers in pauses for moment in itertools.accumulate(killers))
 
 
 def kill_one(arena: Arena, chance: Random) -> Trial:
     """At random, one of those that have something on the wire."""
-    at = time.monotonic() + chance.uniform(0.2, 2.0)
-    arena.keep_busy()
-    time.sleep(max(at - time.monotonic(), 0.0))
+    arena.until(arena.busy_ones, "somebody has messages on the wire")
     death = arena.crew.kill(chance.choice(arena.busy_ones() or arena.crew.names("send-")))
     return Trial(hit=death.in_flight > 0, what=f"killed {death.name}", ended_at=arena.now())
 
@@ -43,10 +54,11 @@ def kill_at_points(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     trap = arena.keep(Trap(arena.port, arena.crew.journals))
     arena.load(Load(people=300, rate=100, latency_ms=100, twice=0.05), provider_port=trap.port)
     arena.crew.start_workers(HEALTHY)
-    for victim, death in victims.killed(arena, chosen, trap, at_once=6):
+    for victim, death in victims.killed(arena, chosen, trap, at_once=8):
         hit = death is not None and death.code == -signal.SIGKILL
         what = f"killed: {victim.point.name}"
-        found.append(Trial(hit=hit, what=what, ended_at=arena.now() if hit else None))
+        ended_at = arena.now() if hit else None
+        found.append(Trial(hit=hit, what=what, kind=victim.point.name, ended_at=ended_at))
         arena.crew.forget(victim.name)
     return found
 
@@ -61,9 +73,10 @@ def pause_at_points(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     trap = arena.keep(Trap(arena.port, arena.crew.journals))
     arena.load(Load(people=300, rate=100, latency_ms=100, twice=0.05), provider_port=trap.port)
     arena.crew.start_workers(HEALTHY)
-    for victim, stood in victims.paused(arena, chosen, trap, at_once=18):
+    for victim, stood in victims.paused(arena, chosen, trap, at_once=len(chosen)):
         arena.crew.go_on(victim.name)
-        found.append(Trial(hit=stood, what=f"paused: {victim.point.name}", ended_at=arena.now()))
+        what, kind = f"paused: {victim.point.name}", victim.point.name
+        found.append(Trial(hit=stood, what=what, kind=kind, ended_at=arena.now()))
         arena.crew.ask_to_end(victim.name)
     return found
 

@@ -55,9 +55,7 @@ class Plan:
 
 def run(plan: Plan, run_chunk: Callable[[Row, int, str], Chunk]) -> list[Result]:
     """All rows, one after the other; chunks that are done already are not run again."""
-    results = [
-        plan.done.get(row.name) or Result(row.name, row.says, plan.wanted(row)) for row in plan.rows
-    ]
+    results = [plan.done.get(row.name) or begun(plan, row) for row in plan.rows]
     for row, result in zip(plan.rows, results, strict=True):
         for number, trials in enumerate(row.chunks(plan.wanted(row))):
             if number < len(result.chunks):
@@ -66,12 +64,19 @@ def run(plan: Plan, run_chunk: Callable[[Row, int, str], Chunk]) -> list[Result]
             result.chunks.append(chunk)
             tell(row, chunk, number)
             if plan.json:
-                table.write(plan.json, _begun(results), plan.settings())
+                table.write(plan.json, with_chunks(plan, results), plan.settings())
     return results
 
 
-def _begun(results: Iterable[Result]) -> list[Result]:
-    return [result for result in results if result.chunks]
+def begun(plan: Plan, row: Row) -> Result:
+    wanted = plan.wanted(row)
+    return Result(row.name, row.says, wanted, len(row.chunks(wanted)))
+
+
+def with_chunks(plan: Plan, results: Iterable[Result]) -> list[Result]:
+    """Also those of rows that are not run this time."""
+    known = {**plan.done, **{result.name: result for result in results}}
+    return [result for result in known.values() if result.chunks]
 
 
 def on(ground: Ground, row: Row, trials: int, seed: str) -> Chunk:
@@ -86,6 +91,7 @@ def on(ground: Ground, row: Row, trials: int, seed: str) -> Chunk:
                 judge(arena, chunk)
         except Exception as error:
             chunk.complain("harness", f"{type(error).__name__}: {error}"[:500])
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / "harness.log").write_text(traceback.format_exc())
         if not chunk.is_well:
             chunk.logs = str(keep(folder))

@@ -24,7 +24,7 @@ OWN = {
     "row": "row",
     "harness": "harn",
 }
-FORM = 1
+FORM = 2
 
 
 def lines(results: Sequence[Result]) -> list[str]:
@@ -74,6 +74,8 @@ def _problems(result: Result, check: str) -> str:
 def verdict(result: Result) -> str:
     if result.skipped:
         return f"skipped: {result.skipped}"
+    if not result.is_whole:
+        return "UNFINISHED"
     if result.missed:
         return "MISSED"
     return "ok" if result.is_well else "FAILED"
@@ -82,6 +84,7 @@ def verdict(result: Result) -> str:
 def troubles(result: Result) -> Iterable[str]:
     if result.missed:
         yield f"only {result.hits} of {result.trials} trials were hits"
+        yield from (f"never hit: {kind}" for kind in result.never_hit)
     for chunk in result.chunks:
         if chunk.is_well:
             continue
@@ -116,7 +119,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Result]]:
 
 def _result(plain: dict[str, Any]) -> Result:
     chunks = [_chunk(dict(chunk)) for chunk in plain["chunks"]]
-    return Result(plain["name"], plain["says"], plain["wanted"], chunks)
+    return Result(plain["name"], plain["says"], plain["wanted"], plain["planned"], chunks)
 
 
 def _chunk(plain: dict[str, Any]) -> Chunk:

@@ -18,11 +18,13 @@ MUST_HIT = 0.8
 class Trial:
     """`hit`: the fault met what it was meant for, such as a request in flight at a kill.
 
+    `kind`: of the faults of its row, where there are several; each must have hit at least once.
     `ended_at` is the end of the fault by the installation's clock; from there the recovery counts.
     """
 
     hit: bool
     what: str = ""
+    kind: str = ""
     ended_at: datetime | None = None
     recovery: float | None = None  # seconds until outcomes are stored again
 
@@ -91,6 +93,7 @@ class Result:
     name: str
     says: str
     wanted: int
+    planned: int  # chunks
     chunks: list[Chunk] = field(default_factory=list)
 
     @property
@@ -108,11 +111,22 @@ class Result:
     @property
     def missed(self) -> bool:
         """Too few of the faults were really hit for the row to show anything."""
-        return not self.skipped and self.hits < MUST_HIT * max(self.trials, 1)
+        few = self.hits < MUST_HIT * max(self.trials, 1)
+        return not self.skipped and bool(few or self.never_hit)
+
+    @property
+    def never_hit(self) -> list[str]:
+        """Kinds of faults."""
+        trials = [trial for chunk in self.chunks for trial in chunk.trials]
+        return sorted({t.kind for t in trials} - {t.kind for t in trials if t.hit})
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.chunks) >= self.planned
 
     @property
     def is_well(self) -> bool:
-        return not self.missed and all(chunk.is_well for chunk in self.chunks)
+        return self.is_whole and not self.missed and all(chunk.is_well for chunk in self.chunks)
 
     def problems(self, check: str) -> int:
         return sum(chunk.problems.get(check, 0) for chunk in self.chunks)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from providers.base import REQUEST_SECONDS
 from tests.faults.harness import hands
 from tests.faults.harness.arena import Arena
 from tests.faults.harness.crew import Death
@@ -92,10 +93,11 @@ def paused(
 
 
 def note_stop(arena: Arena, victim: Victim) -> None:
-    """What it has on the wire when it stops may end in doubt."""
+    """What it has on the wire may end in doubt if it stands for longer than an answer may take."""
     if victim.stopped_at is None and arena.crew.is_stopped(victim.name):
         victim.stopped_at = time.monotonic()
-        arena.doubts(victim.name)
+        if victim.point.limit > REQUEST_SECONDS:
+            arena.doubts(victim.name)
 
 
 def has_stood(victim: Victim) -> bool:
