@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -26,9 +26,8 @@ from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, gran
 
 KEEP_OUTLINE = 0.2  # seconds, or longer where reading it would else take a tenth of the time
 MOST_A_PAIR = 500
-TOKENS_LAST = (
-    2.0  # seconds; unused ones of an older grant are lost, or a burst would be a larger one
-)
+# Seconds. Unused ones of an older grant are lost: given back, they would make a burst larger.
+TOKENS_LAST = 2.0
 COUNTED = 100  # rows of a pair; more are not told apart, and are asked for as if they were there
 
 
@@ -154,13 +153,21 @@ class Picker:
     """One worker's view of the queue, its returned tokens and what it waits for."""
 
     def __init__(
-        self, *, redis: Redis, installation: str, breaker: Breaker, replies_only: bool = False
+        self,
+        *,
+        redis: Redis,
+        installation: str,
+        breaker: Breaker,
+        places: Callable[[int], int] = lambda _: MOST_A_PAIR,
+        replies_only: bool = False,
     ) -> None:
+        """`places`: how many more of an account this process can have in hand."""
         self._outline = REPLIES_OUTLINE if replies_only else WHOLE_OUTLINE
         self._takes_suspects = not replies_only
         self._redis = redis
         self._installation = installation
         self._breaker = breaker
+        self._places = places
         self._random = random.Random()  # noqa: S311 - fairness, not secrecy
         self._pairs: list[Pair] = []
         self._room: dict[str, int] = {}
@@ -200,7 +207,7 @@ class Picker:
 
     def _may_ask_for(self, want: Want) -> bool:
         now = time.monotonic()
-        if self._waits.get(_tokens_of(want), 0.0) > now:
+        if self._waits.get(_tokens_of(want), 0.0) > now or not self._places(want.account_id):
             return False
         return self._breaker.room(want.account_id, 1, now=now) > 0
 
@@ -217,8 +224,13 @@ class Picker:
 
     def spent(self, used: Iterable[tuple[int, int, int]]) -> None:
         """Settle the last grants: (queue, lane, segments) of each intent; the rest goes back."""
+        idle = {want.account_id for want in self._wants.values()}
         for queue, lane_id, segments in used:
-            self._tokens.add(self._wants[queue, lane_id], -segments)
+            want = self._wants[queue, lane_id]
+            self._tokens.add(want, -segments)
+            idle.discard(want.account_id)
+        for account_id in idle:
+            self._breaker.unused(account_id)
         self._wants.clear()
 
     def witness(self, attempt_ids: Sequence[int]) -> bool:
@@ -269,11 +281,13 @@ class Picker:
 
     def _choose(self, room: int) -> list[Want]:
         now, wants, left = time.monotonic(), [], dict(self._room)
+        places = {pair.account_id: self._places(pair.account_id) for pair in self._pairs}
         for pair in self._in_turn():
             if room <= 0:
                 break
             keys = self._cap_keys(pair)
-            rows = min(pair.due, pair.a_second, room, *(left[key] for key in keys))
+            most = min(room, places[pair.account_id], *(left[key] for key in keys))
+            rows = min(pair.due, pair.a_second, most)
             want = pair.want(rows)
             if rows <= 0 or self._waits.get(_tokens_of(want), 0.0) > now:
                 continue
@@ -281,6 +295,7 @@ class Picker:
             if rows > 0:
                 wants.append(replace(want, rows=rows))
                 room -= rows
+                places[pair.account_id] -= rows
                 left.update({key: left[key] - rows for key in keys})
         return wants
 

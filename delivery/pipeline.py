@@ -107,7 +107,7 @@ def _hand_over(batch: Batch, picker: Picker, sender: Sender, journal: Journal) -
 
 def take(claim: Claim, journal: Journal) -> Batch:
     """Claim, decide and commit a batch; without the rows that break it, when any do."""
-    ways = [_together, _together, _without_culprits]
+    ways: list[Way] = [_together] * 3
     while ways:
         way = ways.pop(0)
         try:
@@ -155,8 +155,11 @@ def _together(rows: Sequence[Claimed], journal: Journal, now: datetime) -> Writt
 
 def _without_culprits(rows: Sequence[Claimed], journal: Journal, now: datetime) -> Written:
     """The rows at fault are struck, each alone, and the others written together."""
-    culprits = _culprits(rows, journal, now)
-    well = [row for row in rows if row.message_id not in culprits]
+    culprits: dict[int, str] = {}
+    well = list(rows)
+    while well and (found := _culprits(well, journal, now)):
+        culprits |= found
+        well = [row for row in well if row.message_id not in found]
     written, said = _together(well, journal, now) if well else ([], Counter())
     for row in rows:
         if step := culprits.get(row.message_id):
@@ -170,7 +173,7 @@ def _culprits(rows: Sequence[Claimed], journal: Journal, now: datetime) -> dict[
     """Which rows fail, with the error of each, by halves. Everything tried is rolled back.
 
     So no lock is kept on what all batches share, the counters of caps, while it is looked for. Of
-    rows that only fail together the last one has to wait.
+    rows that only fail together it is the last one, and others may be left to find.
     """
     try:
         with transaction.atomic():

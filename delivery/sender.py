@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 # past its deadline would be claimed anew, and would pace the next one further still.
 LONGEST_PACE = 1.0  # seconds
 LATE = 0.1  # seconds behind its pace: it stood still, and is paced among others that did
+MOST_WAITING = 250  # for a place of an account; of a provider that hangs they become too late
+SWEEP_EVERY = 0.25  # seconds, while any wait for a place
 SHORTEST_PAUSE = 0.001  # seconds; a shorter one is not worth a turn of the loop
 
 
@@ -77,6 +79,8 @@ class Places:
 
     waiting: deque[Errand] = field(default_factory=deque)
     taken: int = 0
+    most: int = 0
+    is_swept: bool = False
 
 
 class Sender:
@@ -102,6 +106,13 @@ class Sender:
     def under_way(self) -> int:
         """Intents handed over whose outcome was not collected yet."""
         return self._submitted - self._collected
+
+    def room(self, account_id: int) -> int:
+        """How many more of this account may be handed over, some of them to wait for a place."""
+        places = self._places.get(account_id)
+        if places is None:
+            return MOST_WAITING
+        return max(places.most - places.taken - len(places.waiting) + MOST_WAITING, 0)
 
     def submit(self, parcel: Parcel) -> None:
         self._submitted += len(parcel.intents)
@@ -152,11 +163,24 @@ class Sender:
         """Into a place of its account, or behind those that wait for one."""
         places = self._places[errand.intent.account_id]
         places.waiting.append(errand)
+        places.most = errand.intent.in_flight
         if places.taken < errand.intent.in_flight:
             places.taken += 1
             task = self._loop.create_task(self._serve(places))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        elif not places.is_swept:
+            places.is_swept = True
+            self._loop.call_later(SWEEP_EVERY, self._sweep, places)
+
+    def _sweep(self, places: Places) -> None:
+        """Who has become too late ends without a place: those that are taken may hang for long."""
+        now = time.monotonic()
+        while places.waiting and places.waiting[0].write_by < now:
+            self._end(places.waiting.popleft(), TOO_LATE)
+        places.is_swept = bool(places.waiting)
+        if places.is_swept:
+            self._loop.call_later(SWEEP_EVERY, self._sweep, places)
 
     async def _serve(self, places: Places) -> None:
         """One place: an errand after the other, while any waits."""
@@ -170,7 +194,7 @@ class Sender:
 
     def _is_put_off_again(self, errand: Errand, now: float) -> bool:
         """Put off once: a process or a provider that stood still lets go of all at one moment."""
-        if errand.was_late or now - errand.start_at < LATE:
+        if errand.was_late or now - errand.start_at < LATE or now > errand.write_by:
             return False
         errand.was_late = True
         errand.start_at = _turn(errand.intent, self._next_late_at, now)
@@ -185,9 +209,12 @@ class Sender:
             if errand.was_announced:
                 outcome = Unknown("error_while_sending")
         finally:
-            self._tell_breaker(errand.intent.account_id, outcome)
-            self._answers.append(Answered(errand.intent, outcome))
-            self._came.set()
+            self._end(errand, outcome)
+
+    def _end(self, errand: Errand, outcome: Outcome) -> None:
+        self._tell_breaker(errand.intent.account_id, outcome)
+        self._answers.append(Answered(errand.intent, outcome))
+        self._came.set()
 
     async def _send(self, errand: Errand) -> Outcome:
         assert self._transport is not None  # noqa: S101 - made before the thread is ready
@@ -216,6 +243,8 @@ class Sender:
             )
         elif isinstance(outcome, Unknown):
             self._breaker.doubted(account_id, now=time.monotonic())
+        else:
+            self._breaker.unused(account_id)
 
 
 def _turn(intent: Intent, next_at: dict[int, float], now: float) -> float:

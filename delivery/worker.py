@@ -30,7 +30,7 @@ from brands.models import Installation
 from delivery import claims, intents, pipeline, settling, sql
 from delivery.journal import CannotWrite, Journal, read
 from delivery.picking import Picker
-from delivery.sender import Answered, Sender
+from delivery.sender import LONGEST_PACE, Answered, Sender
 from providers import rates
 from providers.base import REQUEST_SECONDS, NotSent
 
@@ -43,7 +43,9 @@ IDLE_PAUSE = 0.1  # seconds
 GIVE_UP_IDLE = 2.0
 TROUBLE_PAUSE = 0.5
 COLLECT_EVERY = 0.02
-HANGS = 1.0  # seconds without new requests, after which those still on the wire hang
+HANGS = LONGEST_PACE + 0.5  # seconds without a new batch; what is on the wire longer hangs
+OVERTIMES = 3  # of a slice, each as long as a request may take
+LOST_AFTER = REQUEST_SECONDS + pipeline.WRITE_WITHIN + 5.0
 COLLECT_AFTER = 20_000  # new objects
 DECIDE_WITHIN = 0.5  # seconds for a batch; after a slower one the next is smaller
 SMALLEST_BATCH = 10
@@ -158,6 +160,7 @@ class Slice:
             redis=rates.connect(settings.REDIS_URL),
             installation=str(installation.identity),
             breaker=breaker(),
+            places=self.sender.room,
             replies_only=replies_only,
         )
         self.room = settings.SEND_BATCH
@@ -170,7 +173,9 @@ class Slice:
         claimed = 0
         try:
             claimed = self.work(until)
-            if not self.clears(within=HANGS):
+            for _ in range(OVERTIMES):
+                if stopping.is_asked or self.clears(within=HANGS):
+                    break
                 claimed += self.work(time.monotonic() + REQUEST_SECONDS)
         except BaseException:
             self.is_troubled = True  # intents may be committed that the sender never got
@@ -199,8 +204,9 @@ class Slice:
 
     def turn(self) -> int:
         """Claim a batch if there is room for it, then store what came back."""
-        rows, began = 0, time.monotonic()
+        rows = 0
         if self.sender.under_way < settings.SEND_BATCH:
+            began = time.monotonic()
             try:
                 rows = pipeline.send_batch(
                     min(self.room, settings.SEND_BATCH),
@@ -208,11 +214,12 @@ class Slice:
                     sender=self.sender,
                     journal=self.journal,
                 )
-                self._suit_room(time.monotonic() - began)
             except claims.Shifting:
                 pass  # nothing was taken; the shift waits until what is in flight is stored
             except RESTS as error:
                 self._rest_after(error)
+            finally:
+                self._suit_room(time.monotonic() - began)
         if not rows and self.sender.under_way:
             time.sleep(COLLECT_EVERY)  # waking for each answer costs more than the answer
         self.store(wait=0.0 if rows or self.sender.under_way else IDLE_PAUSE)
@@ -261,8 +268,12 @@ class Slice:
 
     def drain(self) -> None:
         """Store what is on the wire as it comes; a journal in doubt stays for the reaper."""
-        while self.sender.under_way:
+        until = time.monotonic() + LOST_AFTER
+        while self.sender.under_way and time.monotonic() < until:
             self.store(wait=0.5)
+        if self.sender.under_way:
+            logger.error("answers are missing", extra={"many": self.sender.under_way})
+            self.is_troubled = True
         for _ in range(20):
             if not self.unstored:
                 break

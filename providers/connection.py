@@ -22,7 +22,7 @@ LENGTHLESS = {204, 304}
 
 
 class Disconnected(Exception):
-    """The other end closed before a whole answer had come."""
+    """The other end closed before any of an answer had come."""
 
 
 class BrokenOff(Exception):
@@ -88,7 +88,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=0)  # uvloop: written at once, not a turn later
 
     def data_received(self, data: bytes) -> None:
         if self._waiting is None:
@@ -100,13 +99,15 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(BadAnswer())
 
     def eof_received(self) -> None:
         self._ended()
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
+        if error is not None and self._received:
+            self._fail(BrokenOff())
         self._ended()
         self._transport = None
 
@@ -145,7 +146,7 @@ class Connection(asyncio.Protocol):
             self._is_spent = True
         self._answer()
 
-    # --- ------------------------------------------------------------------------------------
+    # --- what becomes of it -----------------------------------------------------------------
 
     def _forget(self) -> None:
         self._headers, self._body = [], []

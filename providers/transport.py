@@ -47,13 +47,15 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
 SHORTEST_CONNECT = 0.01
-KEEP_SECONDS = 8  # well under any server's own idle limit
+FAIR_CONNECT = 0.5  # seconds; who could not be reached in less was not given the time
+KEEP_SECONDS = 4  # some servers close an idle connection after five
 KEEP_ADDRESSES = 30.0  # seconds
 NEXT_ADDRESS_AFTER = 0.25  # seconds; RFC 8305
 USER_AGENT = "Sendonce/1"
 FORM = "application/x-www-form-urlencoded"
 
 TOO_LATE = NotSent("too_late")
+UNREACHABLE = NotSent("could_not_connect", unreachable=True)
 
 Announce = Callable[[], NotSent | None]
 
@@ -127,12 +129,15 @@ class Transport:
             target, request = _wire(adapter.build_request(sends, access), access)
         except Exception as error:  # noqa: BLE001
             return _alike(sends, _not_built(error))
+        began = time.monotonic()
         if _is_late(write_by):
             return _alike(sends, TOO_LATE)
         try:
             connection = self._kept(target) or await self._connect(target, write_by)
         except Exception as error:  # noqa: BLE001
-            return _alike(sends, _not_connected(error))
+            return _alike(sends, _not_connected(error, began, write_by))
+        if not connection.is_usable:  # they closed it before it was written to
+            return _alike(sends, UNREACHABLE)
         refusal = announce() or (TOO_LATE if _is_late(write_by) else None)
         if refusal is not None:
             self._keep(target, connection)
@@ -305,14 +310,16 @@ def _not_built(error: Exception) -> NotSent:
     return NotSent("request_not_built")
 
 
-def _not_connected(error: Exception) -> NotSent:
+def _not_connected(error: Exception, began: float, write_by: float | None) -> NotSent:
     if isinstance(error, addresses.AddressRefused):
         logger.warning("address refused", extra={"why": str(error)})
         return NotSent("address_refused")
     if isinstance(error, Closed):
         return NotSent("transport_closed")
+    if isinstance(error, TimeoutError) and write_by is not None and write_by < began + FAIR_CONNECT:
+        return TOO_LATE
     if isinstance(error, OSError):
-        return NotSent("could_not_connect", unreachable=True)
+        return UNREACHABLE
     logger.error("connecting failed", exc_info=error)
     return NotSent("error_before_sending")
 
@@ -350,7 +357,7 @@ def _retry_after(response: HttpResponse) -> float | None:
         return float(value)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (at - datetime.now(UTC)).total_seconds()) if at.tzinfo else None
 

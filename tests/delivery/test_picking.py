@@ -467,6 +467,26 @@ class TestTokens:
         bench.wait(70)
         assert rows_granted(picker) == 1  # a probe
 
+    def test_of_a_probe_that_came_to_no_request_let_another_be_made(self, bench, lane):
+        """Its message was held or refused here: the provider was not asked."""
+        wait_in_queue(lane, 50)
+        picker = bench.full()
+        for _ in range(3):
+            bench.breaker.refused(lane.account_id, now=bench.seconds)
+        bench.wait(2)
+        assert rows_granted(picker) == 1
+        picker.spent([])
+        bench.wait(2)
+        assert rows_granted(picker) == 1
+
+    def test_of_an_account_whose_places_are_taken_are_not_asked_for(self, bench, lane):
+        wait_in_queue(lane, 50)
+        places = {lane.account_id: 0}
+        picker = bench.full(places=places.get)
+        assert granted(picker) == {}
+        places[lane.account_id] = 7
+        assert rows_granted(picker) == 7
+
 
 class TestASlowNumber:
     def test_with_20_000_rows_costs_others_no_moves(self, redis, sandbox, journal):

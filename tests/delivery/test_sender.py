@@ -12,7 +12,7 @@ import pytest
 
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal, read
-from delivery.sender import LONGEST_PACE, Parcel, Sender
+from delivery.sender import LONGEST_PACE, MOST_WAITING, Parcel, Sender
 from providers.base import Accepted, NotSent, SendRequest, Unknown
 from providers.rates import Breaker
 from tests.providers.peers import Peer, an_access, answer
@@ -305,6 +305,21 @@ class TestPlaces:
     def test_are_each_accounts_own(self, send, an_intent, provider, three):
         send(*(an_intent(n, in_flight=1, account_id=n) for n in range(1, 4)), within=5)
         assert provider.most_open == 3
+
+    def test_that_are_taken_keep_nobody_for_longer_than_it_may_wait(
+        self, sender, an_intent, provider, journal
+    ):
+        provider.go_on.clear()
+        now = time.monotonic()
+        one, other = (an_intent(n, in_flight=1) for n in (1, 2))
+        sender.submit(Parcel([(one, now + 9.0), (other, now + 0.2)], journal))
+        (answer,) = sender.collect(wait=5)
+        assert (answer.intent, answer.outcome) == (other, NotSent("too_late"))
+        assert sender.room(ACCOUNT) == MOST_WAITING
+        provider.go_on.set()
+        (answer,) = sender.collect(wait=5)
+        assert isinstance(answer.outcome, Accepted)
+        assert sender.room(ACCOUNT) == MOST_WAITING + 1
 
 
 class TestTheBreaker:

@@ -37,6 +37,9 @@ class Provided:
     def under_way(self):
         return len(self.waits)
 
+    def room(self, account_id):
+        return 500
+
     def submit(self, parcel):
         for intent, _ in parcel.intents:
             parcel.journal.leaving(intent.send.ref)
@@ -207,11 +210,11 @@ class TestSlice:
         """It comes back when a second one was sent, which is due only when the slice is over."""
         monkeypatch.setattr(worker, "HANGS", 0.05)
         fill(1)
-        original, turns = Slice.clears, count()
+        original, turns, more = Slice.clears, count(), iter([1])
 
         def clears(slice_, *, within):
             is_clear = original(slice_, within=within)
-            fill(1)
+            fill(next(more, 0))
             return is_clear
 
         def collect(*, wait):
@@ -244,6 +247,36 @@ class TestSlice:
         for _ in range(8):
             slice_.turn()
         assert asked == [80, 40, 20, 10, 10, 20, 40, 80]
+
+    def test_tries_fewer_after_trouble_with_the_database(
+        self, sandbox, sender, journal, monkeypatch, settings
+    ):
+        settings.SEND_BATCH = 80
+        monkeypatch.setattr(worker, "TROUBLE_PAUSE", 0.31)
+        monkeypatch.setattr(worker, "DECIDE_WITHIN", 0.3)
+        asked = []
+
+        def send_batch(room, **_):
+            asked.append(room)
+            raise OperationalError("canceling statement due to statement timeout")
+
+        monkeypatch.setattr(pipeline, "send_batch", send_batch)
+        slice_ = Slice(sandbox, journal)
+        for _ in range(3):
+            slice_.turn()
+        assert asked == [80, 40, 20]
+
+    def test_waits_at_its_end_no_longer_than_an_answer_may_take(
+        self, fill, sender, journals, monkeypatch
+    ):
+        """An answer that is lost would keep the worker for ever; the journal tells of it."""
+        monkeypatch.setattr(worker, "LOST_AFTER", 0.3)
+        sender.answer = lambda intent: ask_to_end() or ACCEPTED
+        monkeypatch.setattr(sender, "collect", lambda *, wait: [])
+        fill(1)
+        send_for(SECONDS)
+        assert Attempt.objects.get().code == "worker_died_while_sending"
+        assert len(journals.left) == 1
 
     def test_what_was_not_journaled_gives_its_tokens_back(self, fill, sender, monkeypatch):
         returned = []

@@ -41,6 +41,7 @@ from tests.providers.peers import (
     taken,
 )
 
+NO_YEAR = "Fri, 31 Dec 99999999999 23:59:59 GMT"
 NOT_CONNECTED = NotSent("could_not_connect", unreachable=True)
 REFUSED = NotSent("address_refused")
 TAKEN = taken(a_send())
@@ -78,15 +79,36 @@ class TestWhatIsSurelyNotSent:
                 filler.close()
         assert result == NOT_CONNECTED
 
-    def test_a_connection_that_would_come_after_the_deadline_of_the_write(self):
+    @pytest.mark.parametrize(
+        ("within", "outcome"), [(1.5, NOT_CONNECTED), (0.2, NotSent("too_late"))]
+    )
+    def test_a_connection_that_would_come_after_the_deadline_of_the_write(self, within, outcome):
+        """Whom we gave next to no time may be well."""
         with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
             address = server.getsockname()
             fillers = [filling(address) for _ in range(4)]
-            began = time.monotonic()
-            result = run(sent_to(an_access(address[1]), write_by=began + 1.5, connect_seconds=60))
+            by = time.monotonic() + within
+            result = run(sent_to(an_access(address[1]), write_by=by, connect_seconds=60))
             for filler in fillers:
                 filler.close()
-        assert result == NOT_CONNECTED
+        assert result == outcome
+
+    def test_a_connection_that_they_closed_before_it_was_written_to(self, monkeypatch):
+        connect, announced = Transport._connect, []
+
+        async def connect_in_vain(*arguments):
+            connection = await connect(*arguments)
+            connection.close()
+            return connection
+
+        async def in_vain():
+            async with Peer(always(TAKEN)).running() as peer, Transport() as transport:
+                access, announce = an_access(peer.port), lambda: announced.append(1)
+                return await transport.send(Twilio(), [a_send()], access, announce=announce)
+
+        monkeypatch.setattr(Transport, "_connect", connect_in_vain)
+        assert run(in_vain()) == {"r1": NOT_CONNECTED}
+        assert announced == []
 
     def test_a_request_whose_deadline_passed_before_its_first_byte(self):
         async def late():
@@ -160,7 +182,9 @@ class TestWhatIsSurelyNotSent:
     def test_too_many_requests(self):
         assert outcome_of(always(answer(429))) == NotSent("429", throttled=True)
 
-    @pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None)])
+    @pytest.mark.parametrize(
+        ("value", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None), (NO_YEAR, None)]
+    )
     def test_too_many_requests_with_a_delay_in_seconds(self, value, seconds):
         result = outcome_of(always(answer(429, Retry_After=value)))
         assert result == NotSent("429", throttled=True, retry_after=seconds)
