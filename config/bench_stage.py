@@ -1,7 +1,7 @@
 """What the benchmarks send: two brands, their numbers, and people in four time zones.
 
-The rows are made by SQL, for importing is measured elsewhere. Nothing is made easier than in life:
-person limits, caps, quiet hours, personal links and names are all on.
+The rows are made by SQL, for importing is measured elsewhere. Person limits, caps, quiet hours,
+personal links and names are all on; they are asked for each message, and hold nobody back.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ LONGEST_VALIDITY = 36_000
 
 
 class NotNow(Exception):
-    """The message may go later; the job fails, and its queue has it tried again."""
+    """The message may go later: the job fails, and nothing tries it again here."""
 
 
 class Refused(Exception):

@@ -444,8 +444,8 @@ def test_links_that_are_followed_are_clicks(tmp_path):
 def test_a_small_scale_goes_through_its_rounds(tmp_path):
     words = ("--messages", "100", "--there", "150")
     found = measured(tmp_path / "figures.json", "scale", *words)
-    assert found["accepted"] == found["taken_by_the_provider"] == 2_100
-    assert list(found["times_the_first"]) == ["at_150_with_a_snapshot"]
+    assert found["accepted"] == found["taken_by_the_provider"] == 4_100
+    assert list(found["times_its_base"]) == ["at_150_for_a_minute", "at_150_with_a_snapshot"]
 
 
 KEYS = {

@@ -83,7 +83,12 @@ class TestSideBySide:
     def test_rounds_are_compared_with_the_first(self):
         found = bench_scale.side_by_side({"at_1": a_round(1.0), "at_2": a_round(1.1)})
         assert found["cpu_ms_per_message"] == {"at_1": 1.0, "at_2": 1.1}
-        assert found["times_the_first"] == {"at_2": 1.1}
+        assert found["times_its_base"] == {"at_2": 1.1}
+
+    def test_a_minute_under_a_snapshot_is_compared_with_one_without(self):
+        rounds = {"at_1": 1.0, "at_1_for_a_minute": 0.5, "at_1_with_a_snapshot": 0.8}
+        found = bench_scale.side_by_side({name: a_round(cost) for name, cost in rounds.items()})
+        assert found["times_its_base"] == {"at_1_for_a_minute": 0.5, "at_1_with_a_snapshot": 1.6}
 
     @pytest.mark.parametrize(
         ("name", "cost", "is_met"),
@@ -95,8 +100,9 @@ class TestSideBySide:
         ],
     )
     def test_the_goal_is_told(self, name: str, cost: float, is_met: bool):
-        found = bench_scale.side_by_side({"at_1": a_round(1.0), name: a_round(cost)})
-        assert list(found["is_goal_met"].values()) == [is_met]
+        bases = {"at_1": a_round(1.0), "at_2_for_a_minute": a_round(1.0)}
+        found = bench_scale.side_by_side({**bases, name: a_round(cost)})
+        assert list(found["is_goal_met"].values()) == [True, is_met]
 
     def test_what_was_sent_after_the_snapshot_is_not_counted(self):
         cut = a_round(1.0, accepted=5_000, counted=500)

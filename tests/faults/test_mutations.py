@@ -35,10 +35,11 @@ def test_an_anchor_must_be_there_once(tmp_path):
     [
         (Report(1, ["a message was sent twice"], []), ""),
         (Report(1, ["no such name"], []), "no failure says 'sent twice'"),
+        (Report(1, ["E  no name\n    assert x, 'sent twice'"], []), "no failure says 'sent twice'"),
         (Report(1, [], []), "nobody noticed"),
         (Report(0, ["sent twice"], ["ImportError"]), "something else broke"),
     ],
-    ids=["says it", "says something else", "passes", "is broken itself"],
+    ids=["says it", "says something else", "says it further down", "passes", "is broken itself"],
 )
 def test_a_mutation_is_caught_by_a_test_that_says_what_was_broken(report, trouble):
     assert control.why_not_caught(ONE, report).startswith(trouble)
