@@ -187,6 +187,13 @@ class Crew:
         """Those that should be up and are not, or stand still."""
         return [name for name in self.names() if not self._runs(name)]
 
+    def is_steady(self) -> bool:
+        """Everybody is up, and not just begun: to start into the end of a fault may fail."""
+        young = time.monotonic() - TOO_SOON
+        return not self.missing() and all(
+            self._members[name].started_at < young for name in self.names()
+        )
+
     def _runs(self, name: str) -> bool:
         return self.is_up(name) and not self.is_stopped(name)
 

@@ -91,6 +91,7 @@ def rolling_restart(arena: Arena, trials: int, chance: Random) -> list[Trial]:
 
 def restart_all(arena: Arena, chance: Random) -> Trial:
     hits = 0
+    arena.until(arena.crew.is_steady, "everybody works")
     for name in arena.crew.names("send-"):
         arena.keep_busy()
         time.sleep(chance.uniform(0.1, 0.5))

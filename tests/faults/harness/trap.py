@@ -37,6 +37,7 @@ class Trap:
         self._writers: dict[Path, int] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="trap", daemon=True)
+        self._carriers: set[asyncio.Task[None]] = set()
         self._set: dict[int, tuple[Byte, int]] = {}  # by process: where, and which signal
         self.port = free_port()
 
@@ -58,7 +59,7 @@ class Trap:
         return pid not in self._set
 
     async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._carry, HOST, self.port, backlog=1024)
+        self._server = await asyncio.start_server(self._begin, HOST, self.port, backlog=1024)
 
     async def _close(self) -> None:
         """For some turns of the loop: who was just accepted has a task only then."""
@@ -69,6 +70,12 @@ class Trap:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
             await asyncio.sleep(0)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """The task is kept here: the loop forgets one that only a lost connection refers to."""
+        task = self._loop.create_task(self._carry(reader, writer))
+        self._carriers.add(task)
+        task.add_done_callback(self._carriers.discard)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, EOFError), contextlib.closing(writer):
