@@ -26,7 +26,7 @@ from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, gran
 
 KEEP_OUTLINE = 0.2  # seconds, or longer where reading it would else take a tenth of the time
 MOST_A_PAIR = 500
-# Seconds. Unused ones of an older grant are lost: given back, they would make a burst larger.
+# Seconds. Older ones are neither used nor given back: they would make a burst larger.
 TOKENS_LAST = 2.0
 COUNTED = 100  # rows of a pair; more are not told apart, and are asked for as if they were there
 

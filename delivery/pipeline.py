@@ -22,7 +22,7 @@ from delivery.claims import Claimed, Grant
 from delivery.facts import Gathered
 from delivery.intents import Decided, Intent, Struck, Verdict
 from delivery.journal import CannotWrite, Journal
-from delivery.picking import Picker
+from delivery.picking import TOKENS_LAST, Picker
 from delivery.sender import Answered, Parcel, Sender
 from delivery.states import Reason
 from delivery.steps import STEPS, Draft, Facts
@@ -34,7 +34,7 @@ Written: TypeAlias = tuple[list[Intent], Counter[str]]  # and how often each rea
 Way: TypeAlias = Callable[[Sequence[Claimed], Journal, datetime], Written]
 
 ALONE_A_TURN = 10
-WRITE_WITHIN = 2.0  # seconds to the write, from the tokens as from the intent
+WRITE_WITHIN = 2.0  # seconds from the intent to the write
 NOT_STRIKES = (
     claims.ClockSkew,
     claims.Shifting,
@@ -101,7 +101,7 @@ def _hand_over(batch: Batch, picker: Picker, sender: Sender, journal: Journal) -
             raise NotWitnessed
         # Tokens that were held back for longer, as by a database that stood still, would leave
         # together with those that have come since.
-        latest = picker.granted_at + WRITE_WITHIN
+        latest = picker.granted_at + TOKENS_LAST
         sender.submit(Parcel([(one, min(by, latest)) for one, by in batch.intents], journal))
 
 

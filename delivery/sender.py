@@ -25,6 +25,8 @@ from providers.transport import TOO_LATE, Transport
 
 logger = logging.getLogger(__name__)
 
+NOT_JOURNALED = NotSent("journal_not_written")
+
 # Tokens set the rate; the pace only smoothes it. A burst is two seconds' worth, and what were paced
 # past its deadline would be claimed anew, and would pace the next one further still.
 LONGEST_PACE = 1.0  # seconds
@@ -68,7 +70,7 @@ class Errand:
         try:
             self.journal.leaving(self.intent.send.ref)
         except CannotWrite:
-            return NotSent("journal_not_written")
+            return NOT_JOURNALED
         self.was_announced = True
         return None
 

@@ -30,15 +30,12 @@ from brands.models import Installation
 from delivery import claims, intents, pipeline, settling, sql
 from delivery.journal import CannotWrite, Journal, read
 from delivery.picking import Picker
-from delivery.sender import LONGEST_PACE, Answered, Sender
+from delivery.sender import LONGEST_PACE, NOT_JOURNALED, Answered, Sender
 from providers import rates
-from providers.base import REQUEST_SECONDS, NotSent
+from providers.base import REQUEST_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# No request was made and its tokens are fresh. Those of what was too late are not: given back, they
-# would let more through at once than the rate and its burst.
-UNUSED = frozenset({"journal_not_written"})
 IDLE_PAUSE = 0.1  # seconds
 GIVE_UP_IDLE = 2.0
 TROUBLE_PAUSE = 0.5
@@ -252,7 +249,9 @@ class Slice:
             self.waiting_since = time.monotonic()
         self.unstored += answers
         for answer in answers:
-            if isinstance(answer.outcome, NotSent) and answer.outcome.code in UNUSED:
+            if (
+                answer.outcome == NOT_JOURNALED
+            ):  # unlike one that was too late, its tokens are fresh
                 self.picker.give_back(answer.intent)
 
     def _may_wait(self) -> bool:

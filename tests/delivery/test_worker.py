@@ -281,8 +281,8 @@ class TestSlice:
     def test_what_was_not_journaled_gives_its_tokens_back(self, fill, sender, monkeypatch):
         returned = []
         monkeypatch.setattr(worker.Picker, "give_back", lambda _, intent: returned.append(intent))
-        codes = iter(["too_late", "journal_not_written", "429"])
-        sender.answer = lambda intent: NotSent(next(codes, "429"), throttled=True)
+        outcomes = iter([NotSent("too_late"), NotSent("journal_not_written")])
+        sender.answer = lambda intent: next(outcomes, NotSent("429", throttled=True))
         fill(3)
         send_for(SECONDS)
         assert len(returned) == 1
