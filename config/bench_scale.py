@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from config.bench_words import Figures
 from config.demo_processes import Children
 
 SIZES = (10_000, 100_000, 400_000, 1_000_000)
-SNAPSHOT = "with_a_snapshot"
+MINUTE, SNAPSHOT = "for_a_minute", "with_a_snapshot"
 SNAPSHOT_SECONDS = 60.0
 SNAPSHOT_TIMES = 20  # as many messages as in the other rounds: what dies in a minute must pile up
 FLAT, UNDER_SNAPSHOT = 1.2, 2.0  # times the cost of the first round
@@ -49,7 +48,7 @@ def measure(options: Options, sizes: Sequence[int], folder: Path) -> Figures:
         with run.simulated(site, options.latency_ms) as children:
             rounds = dict(rounds_of(options, sizes, brands, children))
             history.grow(brands, messages=0, people=people)
-            for name, beside in (("for_a_minute", nullcontext()), (SNAPSHOT, snapshot())):
+            for name, beside in ((MINUTE, contextlib.nullcontext()), (SNAPSHOT, snapshot())):
                 history.start_campaigns(brands, SNAPSHOT_TIMES * options.messages, name)
                 rounds[f"at_{sizes[-1]}_{name}"] = long_round(children, options.workers, beside)
         clean, oracle = run.judged_by("verify", "--statement-seconds", str(ORACLE_SECONDS))
@@ -127,7 +126,7 @@ def side_by_side(rounds: dict[str, Figures]) -> Figures:
     """The cost of each round, how it compares with its base, and whether that is the goal."""
     costs = {name: cost_ms(one) for name, one in rounds.items()}
     first, *others = costs
-    bases = {name: name.replace(SNAPSHOT, "for_a_minute") for name in others if is_beside_one(name)}
+    bases = {name: name.replace(SNAPSHOT, MINUTE) for name in others if is_beside_one(name)}
     times = {
         name: round(costs[name] / max(costs[bases.get(name, first)], 0.001), 2) for name in others
     }
