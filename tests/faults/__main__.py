@@ -21,6 +21,7 @@ from pathlib import Path
 import tests.faults.preload  # noqa: F401 - before anything that has models
 from config.binaries import Trouble
 from config.demo_processes import ended_by_signals
+from config.management.commands.demo import whole
 from config.processes import attend
 from tests.faults.harness import ground, running, table
 from tests.faults.harness.ground import Ground
@@ -52,8 +53,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--list", action="store_true", help="say which rows there are")
     made.add_argument("--release", action="store_true", help="the large counts, for hours")
     made.add_argument("--seed", type=int, metavar="N", help="of a run before; else drawn by lot")
-    made.add_argument("--trials", type=int, metavar="N", help="of each row, whatever it says")
-    made.add_argument("--times", type=int, default=1, metavar="N", help="N times as many trials")
+    many = whole(1, 1_000_000)
+    made.add_argument("--trials", type=many, metavar="N", help="of each row, whatever it says")
+    made.add_argument("--times", type=many, default=1, metavar="N", help="N times as many trials")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the results here, too")
     made.add_argument("--resume", type=Path, metavar="FILE", help="go on with the run in this file")
     made.add_argument("--inside", type=Path, help=argparse.SUPPRESS)

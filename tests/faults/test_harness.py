@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.faults.__main__ import parser
 from tests.faults.harness import points, table
 from tests.faults.harness.rows import ROWS, NoSuchRow, chosen
 from tests.faults.harness.running import Plan, run
@@ -76,6 +77,13 @@ def test_an_unknown_row_ends_the_command_before_any_server_is_started():
 
 def test_every_row_has_a_name_of_its_own():
     assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("words", [["--times", "0"], ["--trials", "-1"], ["--times", "twice"]])
+def test_less_than_one_trial_is_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(words)
+    assert "is not a whole number from 1" in capsys.readouterr().err
 
 
 def test_every_point_leads_to_something():
