@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Self
 from urllib.parse import quote
 
@@ -90,11 +90,15 @@ class Transport:
         self._loop = asyncio.get_running_loop()
         self._resolver = addresses.GuardedResolver()
         self._resolved: dict[Target, tuple[float, list[aiohappyeyeballs.AddrInfoType]]] = {}
-        self._tls = ssl.create_default_context()
         self._idle: defaultdict[Target, deque[Connection]] = defaultdict(deque)
         self._is_closed = False
         self._request_seconds = request_seconds
         self._connect_seconds = connect_seconds
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made when first needed: to read the certificates of all authorities takes a while."""
+        return ssl.create_default_context()
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from uuid import uuid4
 
 import pytest
+import uvloop
 
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal, read
@@ -30,7 +31,7 @@ class Provider:
         self.go_on = threading.Event()
         self.go_on.set()
         self._peer, self._ready = Peer(self._talk), threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()), daemon=True)
         self._thread.start()
         self._ready.wait()
 

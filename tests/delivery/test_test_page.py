@@ -10,6 +10,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+import uvloop
 
 from brands.models import Brand, Membership
 from campaigns.models import Campaign, Template
@@ -383,7 +384,7 @@ class Street:
     def __init__(self, path):
         self.path = path
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()))
 
     async def _serve(self):
         self._loop, self._simulator = asyncio.get_running_loop(), Simulator(self.path)

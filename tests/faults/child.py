@@ -66,7 +66,7 @@ class Struck:
         def strike(argument: Any = None) -> None:
             about = self.message_id in (None, getattr(argument, "message_id", None))
             if armed.is_set() and about and next(seen) == self.nth:
-                os.kill(os.getpid(), self.signal)
+                signal.pthread_kill(threading.get_ident(), self.signal)
 
         if self.armed_by:
             wrap(self.armed_by, "after", lambda *_: armed.set())

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+import uvloop
 
 from providers.simulator_behaviour import BadControl
 from providers.simulator_http import Connection
@@ -41,7 +42,7 @@ class Street:
         self._path = path
         self._open_ones = set()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()))
 
     async def _serve(self):
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()

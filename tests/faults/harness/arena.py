@@ -93,15 +93,15 @@ class Arena:
         return self.stack.enter_context(context)
 
     def keep_busy(self, seconds: float = 2.0) -> None:
-        """More people on the lists, when the work would be over within so many seconds.
+        """A few more people on the lists, when the work would be over within so many seconds.
 
         So little is left to do when the faults are over. May be called all the time.
         """
         if time.monotonic() < self._busy_until:
             return
         many = int(seconds * self.stage.load.rate)
-        if self.left() < many:
-            self.stage.join(many)
+        if (left := self.left()) < many:
+            self.stage.join(max(many - left, many // 2))
         self._busy_until = time.monotonic() + seconds / 4
 
     def ask_for_slice(self) -> None:

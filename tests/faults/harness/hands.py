@@ -6,6 +6,7 @@ with the harness, even while they stand still.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing.forkserver
 import os
 import signal
@@ -21,6 +22,9 @@ from config.processes import DEATH_SIGNAL, libc
 from tests.faults.child import Setup, begin
 
 WORKER = "delivery.worker.Worker"
+
+gc.collect()
+gc.freeze()  # what is loaded: else each worker looks through all of it once more
 
 
 def work(setup: Setup, *queues: str) -> None:

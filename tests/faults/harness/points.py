@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class Strike:
 
         def strike(*_: object) -> None:
             if armed.is_set() and next(seen) == self.point.nth:
-                os.kill(os.getpid(), self.signal)
+                signal.pthread_kill(threading.get_ident(), self.signal)
 
         wrap(self.point.target, self.point.at, strike)
 

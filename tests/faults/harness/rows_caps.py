@@ -73,7 +73,7 @@ def finished(arena: Arena, campaign: Campaign, which: str) -> Trial:
 
 
 def end_slots(arena: Arena) -> None:
-    """What a cap holds back waits for tomorrow, and its slot ends today."""
+    """What is held back for longer than today: its slot ends today."""
     arena.until(lambda: not arena.pending(), "all is answered")
     shifting.shift_to(sql.one(ENDS)[0] + BEYOND)
     tasks.tidy()

@@ -23,6 +23,7 @@ from delivery import shifting, sql, steps, strikes, tasks
 from tests.faults.harness import crowds
 from tests.faults.harness.arena import Arena
 from tests.faults.harness.load import Load
+from tests.faults.harness.rows_caps import end_slots
 from tests.faults.harness.trials import Row, Trial
 
 
@@ -99,8 +100,10 @@ def poison(arena: Arena, trials: int, chance: Random) -> list[Trial]:
         try_again(arena)
     complain_of_pauses(arena)
     complain_of_neighbours(arena)
+    found = [trial_of(arena, *row) for row in sql.rows(POISONED)]
+    end_slots(arena)
     arena.may_end |= {"step_failed", "campaign_paused", "too_long", "cannot_render"}
-    return [trial_of(arena, *row) for row in sql.rows(POISONED)]
+    return found
 
 
 def dose(arena: Arena, brand: Brand, doses: Sequence[int], chance: Random) -> None:

@@ -15,11 +15,12 @@ from tests.faults.harness.trap import Trap
 from tests.faults.harness.trials import Row, Trial
 
 WORKERS = 4
+KILLERS = 3
 HEALTHY = 2  # beside those that are struck
 
 
 def kill_at_random(arena: Arena, trials: int, chance: Random) -> list[Trial]:
-    """By two that know nothing of each other, each every 0.2 to 2 s, among four workers."""
+    """By three that know nothing of each other, each every 0.2 to 2 s, among four workers."""
     arena.load(Load(people=240, rate=60, latency_ms=400, twice=0.05))
     arena.crew.start_workers(WORKERS)
     arena.until_sending()
@@ -32,10 +33,10 @@ def kill_at_random(arena: Arena, trials: int, chance: Random) -> list[Trial]:
 
 
 def moments(many: int, chance: Random) -> list[float]:
-    """Seconds from the start: half of them by each of the two killers."""
-    halves = (many // 2, many - many // 2)
-    pauses = ([chance.uniform(0.2, 2.0) for _ in range(half)] for half in halves)
-    return sorted(moment for killers in pauses for moment in itertools.accumulate(killers))
+    """Seconds from the start: each killer has its share of them, and pauses of its own."""
+    shares = (many // KILLERS + (killer < many % KILLERS) for killer in range(KILLERS))
+    pauses = ([chance.uniform(0.2, 2.0) for _ in range(share)] for share in shares)
+    return sorted(moment for each in pauses for moment in itertools.accumulate(each))
 
 
 def kill_one(arena: Arena, chance: Random) -> Trial:

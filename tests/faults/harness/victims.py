@@ -55,7 +55,7 @@ def killed(
     while waiting or running:
         while waiting and len(running) < at_once:
             running.append(start(arena, waiting.popleft(), signal.SIGKILL, trap))
-        arena.keep_busy(4.0)
+        arena.keep_busy(2.5)
         for victim in [victim for victim in running if is_over(arena, victim)]:
             running.remove(victim)
             yield victim, death_of(arena, victim)
@@ -83,7 +83,7 @@ def paused(
     while waiting or running:
         while waiting and len(running) < at_once:
             running.append(start(arena, waiting.popleft(), signal.SIGSTOP, trap))
-        arena.keep_busy(4.0)
+        arena.keep_busy(2.5)
         for victim in list(running):
             note_stop(arena, victim)
             if has_stood(victim) or (victim.stopped_at is None and is_over(arena, victim)):
