@@ -107,7 +107,7 @@ MUTATIONS: Sequence[Mutation] = (
         changes=[
             Change("delivery/facts.py", "ORDER BY p.id FOR NO KEY UPDATE OF p", "ORDER BY p.id")
         ],
-        caught_by=f"{DELIVERY}/test_pipeline.py::TestStop::test_a_decision_waits_for_a_stop_in_the_making",
+        caught_by=f"{DELIVERY}/test_one_person.py::TestStop::test_a_decision_waits_for_a_stop_in_the_making",
         says=r"assert at_once\(work\)\[1\] == \[\]",
     ),
     Mutation(
