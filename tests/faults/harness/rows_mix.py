@@ -1,16 +1,22 @@
 """A row of everything at once: faults drawn by lot, one after the other or one into the other.
 
-All the while reports come, early, twice, cut short and forged, and people write back.
+All the while reports come, early, twice, cut short and forged, people write back, and some texts
+break whoever renders them.
 """
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from random import Random
 
+from tests.faults.harness import hands, victims
 from tests.faults.harness.arena import Arena
 from tests.faults.harness.load import Load
+from tests.faults.harness.points import POINTS
+from tests.faults.harness.rows_deciding import JUMPS, Jumping, jump
+from tests.faults.harness.rows_poison import PER_CAMPAIGN, Poisoned, taint
 from tests.faults.harness.rows_providers import (
     ANSWERS,
     STORMS,
@@ -43,20 +49,24 @@ def mix(arena: Arena, seconds: int, chance: Random) -> list[Trial]:
     arena.told(retries=RETRIES)
     arena.told(reports={**AMISS, "seed": chance.randrange(1_000_000)})
     arena.told(replies={**REPLIES, "seed": chance.randrange(1_000_000)})
-    arena.crew.start_workers(WORKERS)
-    faults = all_with(wire)
+    for campaign in arena.stage.campaigns:
+        taint(campaign.pk, PER_CAMPAIGN, chance)
+    arena.crew.start_workers(WORKERS, tricks=(Poisoned(),), keeps_tricks=True)
+    faults = all_with(arena, wire)
     found, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
         arena.until_busy()
         found.append(chance.choice(faults)(arena, Random(chance.getrandbits(64))))
     arena.told(replies=None)
     until_applied(arena)
-    arena.may_end |= ENDS
+    arena.may_end |= {*ENDS, "step_failed", "too_long"}
     return found
 
 
-def all_with(wire: Wire) -> list[Fault]:
+def all_with(arena: Arena, wire: Wire) -> list[Fault]:
     """Each as likely as any other, but for those that come in families."""
+    by = arena.folder / "clock"
+    arena.crew.start("jumping", hands.work, "send", tricks=(Jumping(by),), keeps_tricks=True)
 
     def spoil_one(arena: Arena, chance: Random) -> Trial:
         fault = a_fault(chance.choice(WIRE_FAULTS), chance)
@@ -64,7 +74,10 @@ def all_with(wire: Wire) -> list[Fault]:
         what = f"a request {fault.kind.value}"
         return Trial(hit=bool(wire.strikes[-1].ref), what=what, ended_at=arena.now())
 
-    workers = [kill_soon, kill_soon, stand_still, stand_still, restart_all]
+    def jump_once(arena: Arena, chance: Random) -> Trial:
+        return jump(arena, by, chance.choice(list(JUMPS)))
+
+    workers = [kill_soon, crash, crash, stand_still, stand_still, restart_all, jump_once]
     provider = [spoil_one, spoil_one, spoil_one, lie_once, storm]
     return [*workers, *provider, *POSTGRES, *REDIS]
 
@@ -73,6 +86,15 @@ def kill_soon(arena: Arena, chance: Random) -> Trial:
     arena.keep_busy()
     time.sleep(chance.uniform(0.2, 2.0))
     return kill_one(arena, chance)
+
+
+def crash(arena: Arena, chance: Random) -> Trial:
+    """One more worker, which dies at a point of the walk."""
+    point = chance.choice([point for point in POINTS if not point.byte])
+    ((victim, death),) = victims.killed(arena, [point])
+    hit = death is not None and death.code == -signal.SIGKILL
+    arena.crew.forget(victim.name)
+    return Trial(hit=hit, what=f"killed: {point.name}", ended_at=arena.now())
 
 
 def stand_still(arena: Arena, chance: Random) -> Trial:

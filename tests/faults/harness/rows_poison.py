@@ -110,10 +110,10 @@ def dose(arena: Arena, brand: Brand, doses: Sequence[int], chance: Random) -> No
     """A campaign of the brand for each: so many of its people poison it."""
     sizes = [each * (WORST_ONE_IN if each > PER_CAMPAIGN else ONE_IN) for each in doses]
     for campaign, each in zip(crowds.add(arena.stage, brand, sizes), doses, strict=True):
-        spoil(campaign, each, chance)
+        taint(campaign, each, chance)
 
 
-def spoil(campaign: int, many: int, chance: Random) -> None:
+def taint(campaign: int, many: int, chance: Random) -> None:
     leads = [lead for (lead,) in sql.rows(LEADS, campaign)]
     names = islice(cycle(chance.sample(list(POISONS), len(POISONS))), many)
     for name, lead in zip(names, chance.sample(leads, many), strict=True):

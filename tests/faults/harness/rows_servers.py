@@ -18,6 +18,8 @@ from redis import Redis
 from config.processes import is_over, waited
 from config.servers import DATABASE, Server
 from delivery import intents, outcomes, sql
+from delivery.models import Attempt
+from delivery.picking import TOKENS_LAST
 from tests.faults.harness import hands
 from tests.faults.harness.arena import Arena, NotSo
 from tests.faults.harness.load import Load
@@ -27,6 +29,7 @@ from tests.faults.proxy import Fuse, Proxy
 WORKERS = 4
 GONE_WITHIN = 10.0  # seconds
 CUT_WITHIN = 20.0
+MARGIN = 0.5
 RESTS = "the slice rests"  # what a worker logs when the database refuses
 TINY = 64  # megabytes of the disk that runs full
 
@@ -126,20 +129,33 @@ POSTGRES = (
 # --- Redis --------------------------------------------------------------------------------------
 
 
-def of_redis(
-    what: str, begin: Callable[[Arena], None], end: Callable[[Arena], None] = lambda _: None
-) -> Fault:
-    """A fault that lasts for a while. It hit if messages were on the wire and others waited."""
+def outage(what: str, begin: Callable[[Arena], None], end: Callable[[Arena], None]) -> Fault:
+    """A while without Redis, in which nothing is sent but by the tokens that were there before.
+
+    It hit if messages were on the wire and others waited.
+    """
 
     def fault(arena: Arena, chance: Random) -> Trial:
         pending = arena.pending()
         begin(arena)
-        time.sleep(chance.uniform(1.0, 2.5))
+        time.sleep(TOKENS_LAST + MARGIN)
+        before = Attempt.objects.count()
+        time.sleep(chance.uniform(0.2, 1.5))
+        made = Attempt.objects.count() - before
         end(arena)
+        if made:
+            arena.problems.append(f"{what}: {made} intents without tokens")
         hit = pending > 0 and arena.left() > 0
         return Trial(hit=hit, what=what, kind=what, ended_at=arena.now())
 
     return fault
+
+
+def forget_all(arena: Arena, chance: Random) -> Trial:
+    pending = arena.pending()
+    tell("FLUSHALL")(arena)
+    hit = pending > 0 and arena.left() > 0
+    return Trial(hit=hit, what="FLUSHALL", kind="FLUSHALL", ended_at=arena.now())
 
 
 def tell(*words: str) -> Callable[[Arena], None]:
@@ -175,17 +191,15 @@ def signal_redis(number: int) -> Callable[[Arena], None]:
 
 
 REDIS = (
-    of_redis("Redis gone, back empty", stop_redis, start_redis_empty),
-    of_redis("FLUSHALL", tell("FLUSHALL")),
-    of_redis(
-        "Redis read-only", tell("REPLICAOF", "127.0.0.1", "1"), tell("REPLICAOF", "NO", "ONE")
-    ),
-    of_redis(
+    outage("Redis gone, back empty", stop_redis, start_redis_empty),
+    forget_all,
+    outage("Redis read-only", tell("REPLICAOF", "127.0.0.1", "1"), tell("REPLICAOF", "NO", "ONE")),
+    outage(
         "Redis out of memory",
         tell("CONFIG", "SET", "maxmemory", "1"),
         tell("CONFIG", "SET", "maxmemory", "0"),
     ),
-    of_redis("Redis hangs", signal_redis(signal.SIGSTOP), signal_redis(signal.SIGCONT)),
+    outage("Redis hangs", signal_redis(signal.SIGSTOP), signal_redis(signal.SIGCONT)),
 )
 
 # --- the disk -----------------------------------------------------------------------------------

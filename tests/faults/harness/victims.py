@@ -36,19 +36,22 @@ class Victim:
     stopped_at: float | None = None
 
 
-def start(arena: Arena, point: Point, number: int, trap: Trap) -> Victim:
-    """A worker with a job of its own, which will be struck by this signal."""
+def start(arena: Arena, point: Point, number: int, trap: Trap | None) -> Victim:
+    """A worker with a job of its own, which will be struck by this signal.
+
+    Only a trap strikes at a byte on the wire.
+    """
     victim = Victim(f"victim-{next(numbers)}", point)
     tricks = () if point.byte else (*point.also, Strike(point, number))
     member = arena.crew.start(victim.name, hands.work, "send", tricks=tricks, kept=False)
-    if point.byte:
+    if point.byte and trap:
         trap.set(member.pid, point.byte, number)
     arena.ask_for_slice()
     return victim
 
 
 def killed(
-    arena: Arena, points: Iterable[Point], trap: Trap, *, at_once: int
+    arena: Arena, points: Iterable[Point], trap: Trap | None = None, *, at_once: int = 1
 ) -> Iterator[tuple[Victim, Death | None]]:
     """Kill one at each point; yields each with its death, or None where it never came by."""
     waiting, running = deque(points), []
