@@ -203,8 +203,8 @@ class Transport:
 
     async def _greet(self, target: Target, found: socket.socket) -> Connection:
         make = partial(Connection, self._loop)
-        tls, host = (self._tls, target.host) if target.is_tls else (None, None)
         try:
+            tls, host = (self._tls, target.host) if target.is_tls else (None, None)
             _, connection = await self._loop.create_connection(
                 make, sock=found, ssl=tls, server_hostname=host
             )

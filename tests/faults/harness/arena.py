@@ -179,8 +179,12 @@ class Arena:
 
     def until_busy(self) -> None:
         """Until messages are on the wire and others wait."""
-        self.keep_busy()
-        self.until(lambda: self.on_the_wire() and self.left() > 0, "messages are on the wire")
+
+        def are_busy() -> bool:
+            self.keep_busy()
+            return self.on_the_wire() > 0 and self.left() > 0
+
+        self.until(are_busy, "messages are on the wire")
 
     def doubts(self, *names: str) -> int:
         """What these have on the wire may end in doubt, as when they stand still for long."""

@@ -136,6 +136,14 @@ class Crew:
             self._members[name] = member
         return member
 
+    def replace(self, name: str) -> None:
+        """Another one in the place of one that has ended, with the same tricks."""
+        member = self._members[name]
+        self.start(
+            name, member.does, *member.arguments, tricks=member.setup.tricks,
+            kept=member.is_kept, keeps_tricks=member.keeps_tricks,
+        )  # fmt: skip
+
     def start_simulator(self, *, port: int, ledger: Path, latency_ms: float) -> None:
         self.start("simulator", hands.simulate, port, ledger, latency_ms, kept=False)
         if not waited(lambda: is_open(port), PATIENCE):

@@ -112,6 +112,7 @@ def jump(arena: Arena, by: Path, name: str) -> Trial:
     senders = arena.senders_of("jumping")
     arena.keep_busy(OFF_FOR)
     time.sleep(OFF_FOR)
+    senders += arena.senders_of("jumping")  # it may have begun another slice
     decided = Attempt.objects.filter(sender__in=senders, intent_at__gt=began).count()
     hits = arena.crew.log_lines(SKEW, "jumping") - refused
     by.unlink()

@@ -102,7 +102,7 @@ def poison(arena: Arena, trials: int, chance: Random) -> list[Trial]:
     complain_of_neighbours(arena)
     found = [trial_of(arena, *row) for row in sql.rows(POISONED)]
     end_slots(arena)
-    arena.may_end |= {"step_failed", "campaign_paused", "too_long", "cannot_render"}
+    arena.may_end |= {"step_failed", "campaign_paused", "too_long"}
     return found
 
 

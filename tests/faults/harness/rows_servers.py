@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -19,7 +20,6 @@ from config.processes import is_over, waited
 from config.servers import DATABASE, Server
 from delivery import intents, outcomes, sql
 from delivery.models import Attempt
-from delivery.picking import TOKENS_LAST
 from tests.faults.harness import hands
 from tests.faults.harness.arena import Arena, NotSo
 from tests.faults.harness.load import Load
@@ -29,7 +29,7 @@ from tests.faults.proxy import Fuse, Proxy
 WORKERS = 4
 GONE_WITHIN = 10.0  # seconds
 CUT_WITHIN = 20.0
-MARGIN = 0.5
+MARGIN = timedelta(seconds=0.5)  # from a grant to the beginning of its batch
 RESTS = "the slice rests"  # what a worker logs when the database refuses
 TINY = 64  # megabytes of the disk that runs full
 
@@ -130,7 +130,7 @@ POSTGRES = (
 
 
 def outage(what: str, begin: Callable[[Arena], None], end: Callable[[Arena], None]) -> Fault:
-    """A while without Redis, in which nothing is sent but by the tokens that were there before.
+    """A while without Redis, in which no batch begins but with the tokens it had before.
 
     It hit if messages were on the wire and others waited.
     """
@@ -138,10 +138,9 @@ def outage(what: str, begin: Callable[[Arena], None], end: Callable[[Arena], Non
     def fault(arena: Arena, chance: Random) -> Trial:
         pending = arena.pending()
         begin(arena)
-        time.sleep(TOKENS_LAST + MARGIN)
-        before = Attempt.objects.count()
-        time.sleep(chance.uniform(0.2, 1.5))
-        made = Attempt.objects.count() - before
+        since = arena.now() + MARGIN
+        time.sleep(chance.uniform(1.0, 3.0))
+        made = Attempt.objects.filter(intent_at__gt=since).count()
         end(arena)
         if made:
             arena.problems.append(f"{what}: {made} intents without tokens")
@@ -154,8 +153,9 @@ def outage(what: str, begin: Callable[[Arena], None], end: Callable[[Arena], Non
 def forget_all(arena: Arena, chance: Random) -> Trial:
     pending = arena.pending()
     tell("FLUSHALL")(arena)
-    hit = pending > 0 and arena.left() > 0
-    return Trial(hit=hit, what="FLUSHALL", kind="FLUSHALL", ended_at=arena.now())
+    hit, ended_at = pending > 0 and arena.left() > 0, arena.now()
+    arena.until_sending()
+    return Trial(hit=hit, what="FLUSHALL", kind="FLUSHALL", ended_at=ended_at)
 
 
 def tell(*words: str) -> Callable[[Arena], None]:

@@ -7,7 +7,7 @@ import signal
 import time
 from random import Random
 
-from tests.faults.harness import hands, points, victims
+from tests.faults.harness import points, victims
 from tests.faults.harness.arena import Arena
 from tests.faults.harness.load import Load
 from tests.faults.harness.points import POINTS
@@ -41,7 +41,7 @@ def moments(many: int, chance: Random) -> list[float]:
 
 def kill_one(arena: Arena, chance: Random) -> Trial:
     """At random, one of those that have something on the wire."""
-    arena.until(arena.busy_ones, "somebody has messages on the wire")
+    arena.until(lambda: arena.keep_busy() or arena.busy_ones(), "somebody has messages on the wire")
     death = arena.crew.kill(chance.choice(arena.busy_ones() or arena.crew.names("send-")))
     return Trial(hit=death.in_flight > 0, what=f"killed {death.name}", ended_at=arena.now())
 
@@ -99,7 +99,7 @@ def restart_all(arena: Arena, chance: Random) -> Trial:
         hits += arena.on_the_wire(name) > 0
         if any(codes := arena.crew.end(name)):
             arena.problems.append(f"{name} was asked to end, and ended with {codes}")
-        arena.crew.start(name, hands.work, "send")
+        arena.crew.replace(name)
     return Trial(hit=hits > 0, what=f"{hits} were sending", ended_at=arena.now())
 
 

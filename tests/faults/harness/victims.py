@@ -44,7 +44,8 @@ def start(arena: Arena, point: Point, number: int, trap: Trap | None) -> Victim:
     victim = Victim(f"victim-{next(numbers)}", point)
     tricks = () if point.byte else (*point.also, Strike(point, number))
     member = arena.crew.start(victim.name, hands.work, "send", tricks=tricks, kept=False)
-    if point.byte and trap:
+    if point.byte:
+        assert trap is not None
         trap.set(member.pid, point.byte, number)
     arena.ask_for_slice()
     return victim
@@ -86,7 +87,7 @@ def paused(
     while waiting or running:
         while waiting and len(running) < at_once:
             running.append(start(arena, waiting.popleft(), signal.SIGSTOP, trap))
-        arena.keep_busy(2.5)
+        arena.keep_busy(4.0)
         for victim in list(running):
             note_stop(arena, victim)
             if has_stood(victim) or (victim.stopped_at is None and is_over(arena, victim)):
