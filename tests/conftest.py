@@ -1,4 +1,4 @@
-"""Fixtures many tests share: a sandbox at noon, its Redis, a journal, and threads."""
+"""Fixtures many tests share: a sandbox at noon, a number and a slot, Redis, a journal, threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from delivery.journal import Journal
 from delivery.models import Frontier
 from providers import rates
-from tests.factories import NOON, make_installation, set_clock
+from tests.factories import NOON, make_installation, make_number, make_slot, set_clock
 
 
 @pytest.fixture
@@ -24,6 +24,18 @@ def sandbox():
     installation = make_installation()
     set_clock(NOON)
     return installation
+
+
+@pytest.fixture
+def lane(sandbox):
+    """A sender number; a file that needs another kind has its own."""
+    return make_number()
+
+
+@pytest.fixture
+def slot(lane):
+    """A slot of a campaign that may send from `lane`."""
+    return make_slot(lane)
 
 
 @pytest.fixture

@@ -11,21 +11,11 @@ from delivery import claims, pipeline
 from delivery.claims import Grant
 from delivery.models import Due, Message
 from providers.models import SenderNumber
-from tests.factories import NOON, make_due, make_lead, make_number, make_slot
+from tests.factories import NOON, make_due, make_lead
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 SOON = timedelta(seconds=30)  # tests are quicker than that
-
-
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
 
 
 @pytest.fixture

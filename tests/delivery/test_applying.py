@@ -20,9 +20,7 @@ from tests.factories import (
     fill_queue,
     make_due,
     make_lead,
-    make_number,
     make_person,
-    make_slot,
 )
 
 pytestmark = pytest.mark.django_db
@@ -32,16 +30,6 @@ UNKNOWN = Unknown("timeout")
 STOPPED = {"error_class": ErrorClass.PERMANENT_RECIPIENT, "opted_out": True}
 DEAD_NUMBER = {"error_class": ErrorClass.PERMANENT_RECIPIENT}
 BLOCKED = {"error_class": ErrorClass.PERMANENT_RECIPIENT, "carrier_blocked": True}
-
-
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
 
 
 @pytest.fixture

@@ -20,16 +20,6 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
-
-
 def claim(slot, lane, rows=500, now=NOON):
     return claims.claim([Grant(slot.campaign_id, lane.pk, rows)], now=now)
 

@@ -15,7 +15,7 @@ from providers.base import Fault, NotSent
 from providers.models import ProviderAccount, RouteNumber, SenderNumber
 from tests.delivery import walking
 from tests.delivery.walking import come_back, last_attempt
-from tests.factories import NOON, fill_queue, make_leads, make_number, make_slot
+from tests.factories import NOON, fill_queue, make_leads, make_number
 
 pytestmark = pytest.mark.django_db
 
@@ -25,16 +25,6 @@ UNREACHABLE = NotSent("no_connection", unreachable=True)
 THROTTLED = NotSent("429", throttled=True, retry_after=40.0)
 TEN_SECONDS = timedelta(seconds=10)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
 
 
 @pytest.fixture

@@ -25,21 +25,11 @@ from providers.registry import ADAPTERS
 from tests.delivery.callers import report_fields
 from tests.delivery.waiting import while_held
 from tests.delivery.walking import hand_over
-from tests.factories import NOON, fill_queue, make_account, make_number, make_slot
+from tests.factories import NOON, fill_queue, make_account
 
 pytestmark = pytest.mark.django_db
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 TODAY = date(2035, 3, 7)
 
-lane, slot, take = taking.lane, taking.slot, taking.take  # fixtures
+take = taking.take  # a fixture
 
 
 class TestAnIntent:

@@ -19,7 +19,7 @@ from tests.factories import NOON, make_brand, make_due, make_lead, make_person, 
 
 pytestmark = pytest.mark.django_db
 
-lane, slot, take = taking.lane, taking.slot, taking.take  # fixtures
+take = taking.take  # a fixture
 
 
 class TestStop:

@@ -23,7 +23,6 @@ from tests.factories import (
     make_lead,
     make_number,
     make_person,
-    make_slot,
 )
 
 pytestmark = pytest.mark.django_db
@@ -37,16 +36,6 @@ UNREACHABLE = NotSent("no_connection", unreachable=True)
 ACCOUNT_FAULT = NotSent("20003", fault=Fault.ACCOUNT)
 SENDER_FAULT = NotSent("21606", fault=Fault.SENDER)
 UNKNOWN = Unknown("timeout")
-
-
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
 
 
 @pytest.fixture

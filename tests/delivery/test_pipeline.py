@@ -29,7 +29,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 
-lane, slot, take = taking.lane, taking.slot, taking.take  # fixtures
+take = taking.take  # a fixture
 
 
 class TestABatch:

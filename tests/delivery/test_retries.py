@@ -24,7 +24,6 @@ from tests.factories import (
     make_number,
     make_person,
     make_route,
-    make_slot,
 )
 
 THROTTLED = NotSent("429", throttled=True, retry_after=40.0)
@@ -34,16 +33,6 @@ SENDER_FAULT = NotSent("21606", fault=Fault.SENDER)
 PLAIN = NotSent("transport_closed")
 OURS = ["too_late", "journal_not_written", "error_before_sending", "worker_died_before_sending"]
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from tests.factories import (
     make_brand,
     make_due,
     make_lead,
-    make_number,
     make_person,
     make_slot,
 )
@@ -35,11 +34,6 @@ pytestmark = pytest.mark.django_db
 NOT_SENT = NotSent("transport_closed")
 HOUR = timedelta(hours=1)
 FINAL_OF_OURS = ["refused", "expired", "cancelled", "dead"]
-
-
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.factories import NOON, fill_queue, make_lead
 
 pytestmark = pytest.mark.django_db
 
-lane, slot, take = taking.lane, taking.slot, taking.take  # fixtures
+take = taking.take  # a fixture
 
 
 def poison(monkeypatch, spoil):

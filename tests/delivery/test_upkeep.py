@@ -12,23 +12,13 @@ from delivery.claims import REPLIES
 from delivery.models import CapCounter, Due, Message
 from delivery.upkeep import anything_due, is_reply_due, sweep_expired
 from providers.models import ProviderAccount, SenderNumber
-from tests.factories import NOON, fill_queue, make_brand, make_number, make_slot
+from tests.factories import NOON, fill_queue, make_brand, make_slot
 
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 WEEK = timedelta(days=7)
-
-
-@pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
 
 
 def ended():

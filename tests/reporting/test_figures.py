@@ -29,16 +29,6 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
-def lane(sandbox):
-    return make_number()
-
-
-@pytest.fixture
-def slot(lane):
-    return make_slot(lane)
-
-
-@pytest.fixture
 def walked(slot, lane, journal):
     """A slot in which every kind of outcome came about, by the walk itself."""
     fill_queue(slot, lane, 9, now=NOON)
