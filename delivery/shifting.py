@@ -1,4 +1,4 @@
-"""Moving a sandbox's clock forward: stop, wait for what is in flight, shift, go on."""
+"""Moving a sandbox's clock forward: stop, wait for what is in flight or unread, shift, go on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ POLL = 0.05  # seconds
 LOCK = """
 SELECT set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(%s)
 """
-IN_FLIGHT = """
+LOCK_TEXTS = "LOCK TABLE delivery_inbound IN SHARE MODE"
+IS_BUSY = """
 SELECT EXISTS (SELECT 1 FROM delivery_attempt
                WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '')
+    OR EXISTS (SELECT 1 FROM delivery_inbound WHERE applied_at IS NULL)
 """
 
 
@@ -30,10 +32,10 @@ class CannotShift(Exception):
 def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
     """Move the sandbox's clock forward to `moment` (aware); returns by how much it moved.
 
-    All sending stops, what is in flight is waited for (at most `patience` seconds), and sending
-    goes on. One transaction holds the lock that every claim needs, so a shift that dies midway has
-    changed nothing and stops nobody; one that stands still (Ctrl-Z) loses it after five seconds and
-    fails. Raises CannotShift.
+    All sending stops, what is in flight and texts that are not read yet are waited for (at most
+    `patience` seconds), and sending goes on. One transaction holds the lock that every claim needs,
+    so a shift that dies midway has changed nothing and stops nobody; one that stands still (Ctrl-Z)
+    loses it after five seconds and fails. Raises CannotShift.
     """
     installation = Installation.objects.first()
     if installation is None or not installation.is_sandbox:
@@ -45,10 +47,27 @@ def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
 
 
 def _wait_for_quiet(until: float) -> None:
-    while sql.one(IN_FLIGHT)[0]:
+    while not _is_quiet():
         if time.monotonic() > until:
-            raise CannotShift("Messages are still in flight; try again in a minute.")
+            raise CannotShift(
+                "Messages are still in flight, or texts not read yet; try again in a minute."
+            )
         time.sleep(POLL)
+
+
+def _is_quiet() -> bool:
+    """If so, it stays so: nobody stores a text until the clock is moved.
+
+    A text received just before a shift and read after it would be answered too late.
+    """
+    if sql.one(IS_BUSY)[0]:
+        return False
+    before = transaction.savepoint()
+    sql.rows(LOCK_TEXTS)
+    if sql.one(IS_BUSY)[0]:
+        transaction.savepoint_rollback(before)
+        return False
+    return True
 
 
 def _shift(moment: datetime) -> timedelta:

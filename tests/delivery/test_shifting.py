@@ -13,9 +13,16 @@ from django.db import transaction
 from brands import clock
 from brands.models import ClockShift, Installation
 from delivery import claims
-from delivery.models import Attempt, Frontier
+from delivery.models import Attempt, Frontier, Inbound
 from delivery.shifting import CannotShift, shift_to
-from tests.factories import NOON, fill_queue, make_installation, make_number, make_slot
+from tests.factories import (
+    NOON,
+    fill_queue,
+    make_account,
+    make_installation,
+    make_number,
+    make_slot,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +45,11 @@ def in_flight(outcome=""):
         intent_at=NOON,
         outcome=outcome,
     )
+
+
+def a_text():
+    """Received, and not read yet."""
+    return Inbound.objects.create(account=make_account(), provider_ref="SM1", text="STOP")
 
 
 class TestShiftTo:
@@ -82,6 +94,31 @@ class TestShiftTo:
     def test_does_not_wait_for_what_the_reconciler_has_settled(self, sandbox):
         Frontier.objects.update(attempt_id=in_flight().pk)
         assert shift_to(NOON + HOUR, patience=0.0)
+
+    def test_does_not_move_while_a_text_is_not_read(self, sandbox):
+        text = a_text()
+        with pytest.raises(CannotShift, match="texts not read yet"):
+            shift_to(NOON + HOUR, patience=0.1)
+        Inbound.objects.filter(pk=text.pk).update(applied_at=NOON)
+        assert shift_to(NOON + HOUR, patience=0.0)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_waits_for_a_text_that_is_being_stored(self, sandbox, at_once):
+        stored = threading.Event()
+
+        def work(number):
+            if number == 0:
+                stored.wait(10)
+                with pytest.raises(CannotShift):
+                    shift_to(NOON + HOUR, patience=0.5)
+                return
+            with transaction.atomic():
+                a_text()
+                stored.set()
+                time.sleep(0.3)
+
+        at_once(work)
+        assert ClockShift.objects.count() == 1
 
     @pytest.mark.django_db(transaction=True)
     def test_waits_until_it_is_answered(self, sandbox, at_once):
