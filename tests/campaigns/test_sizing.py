@@ -10,7 +10,7 @@ from campaigns import sizing
 from campaigns.sizing import Longest, largest, longest_values, longest_values_soon, said
 from delivery.steps import add_link, add_opt_out_line, fill_in_text, refuse_too_long
 from providers import segments
-from tests.delivery.test_steps import a_draft, with_slot
+from tests.delivery.stepping import a_draft, with_slot
 from tests.factories import make_brand, make_lead, make_list
 
 pytestmark = pytest.mark.django_db

@@ -18,6 +18,8 @@ from tests.providers.peers import Peer, a_send, an_access, answer, run
 MA = "MA000000000000000001"
 TOKEN = "token"
 CLOSES, HANGS = -1, -2
+FROM, TO = "+12025550143", "+15005550001"
+SETTLED = {"intermediate": False}
 
 
 @dataclass
