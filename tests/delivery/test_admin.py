@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
 
 from delivery.inbound_admin import unfolded
 from delivery.message_page import attempts_of
 from delivery.models import Message
 from tests.factories import NOON, make_brand, make_due, make_lead, make_number, make_slot
+from tests.plans import plan_by_indexes
 from tests.staff import client_of, make_user
 
 LIST = "/admin/delivery/message/"
@@ -14,9 +14,7 @@ LIST = "/admin/delivery/message/"
 
 @pytest.mark.django_db
 def test_the_attempts_of_a_message_are_found_by_their_two_indexes():
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-    plan = attempts_of(7).explain()
+    plan = plan_by_indexes(attempts_of(7))
     assert "one_live_attempt_per_message" in plan
     assert "not_sent_attempts" in plan
 

@@ -19,6 +19,7 @@ from tests.delivery.asking import SUPPRESSED, URL, a_slot, opt_out, page_about, 
 from tests.delivery.texting import say, store
 from tests.delivery.walking import come_back, hand_over
 from tests.factories import make_brand, make_lead, make_number, make_person, make_route
+from tests.plans import plan_by_indexes
 from tests.staff import client_of, log_in, make_user, shoot
 
 pytest_plugins = ["tests.browser"]
@@ -264,9 +265,7 @@ class TestQueries:
         assert queries() <= few + 1  # the opt-out itself
 
     def test_find_messages_by_the_index_on_the_person(self, brand):
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL enable_seqscan = off")
-        plan = latest_messages(7)[:20].explain()
+        plan = plan_by_indexes(latest_messages(7)[:20])
         assert "one_message_per_person_campaign_slot" in plan
         assert "Sort Key: created_at DESC" in plan
 
