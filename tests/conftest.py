@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from delivery.journal import Journal
@@ -17,13 +17,28 @@ from providers import rates
 from tests.factories import NOON, make_installation, make_number, make_slot, set_clock
 
 
-@pytest.fixture
-def sandbox():
-    """A sandbox in which it is noon in New York. Needs the django_db mark."""
+def make_sandbox():
+    """A sandbox in which it is noon in New York."""
     Frontier.objects.get_or_create(id=1)  # a test with real commits truncates it
     installation = make_installation()
     set_clock(NOON)
     return installation
+
+
+@pytest.fixture
+def sandbox():
+    """Needs the django_db mark."""
+    return make_sandbox()
+
+
+@pytest.fixture(scope="class")
+def shared_sandbox(django_db_setup, django_db_blocker):
+    """A sandbox for all tests of a class: whatever else is made for the class stays until its end,
+    and what a test of it writes goes with that test. None of them may commit for real.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield make_sandbox()
+        transaction.set_rollback(True)
 
 
 @pytest.fixture

@@ -52,8 +52,9 @@ class Facts:
         return Scope(**fields)
 
 
-@pytest.fixture
-def facts(sandbox):
+@pytest.fixture(scope="class")
+def facts(shared_sandbox):
+    """Read by all tests of a class; made once, for it takes a second."""
     return Facts()
 
 
@@ -144,7 +145,7 @@ class TestTable:
             pytest.param(datetime(2035, 3, 8, 5, 0, tzinfo=UTC), 8, id="at midnight"),
         ],
     )
-    def test_an_opt_out_is_of_the_brands_own_day(self, sandbox, moment, day):
+    def test_an_opt_out_is_of_the_brands_own_day(self, shared_sandbox, moment, day):
         brand = make_brand()  # at home in New York
         make_stop(brand, make_number(), at=moment)
         count_all()

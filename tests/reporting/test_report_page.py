@@ -71,8 +71,9 @@ class World:
         return {"first": DAY, "last": TOMORROW}
 
 
-@pytest.fixture
-def world(sandbox):
+@pytest.fixture(scope="class")
+def world(shared_sandbox):
+    """Read by all tests of a class; made once, for it takes a second."""
     return World()
 
 
@@ -278,14 +279,6 @@ class TestDefaults:
         assert 'name="first" value="2035-03-01"' in html
         assert 'name="last" value="2035-03-07"' in html
 
-    def test_a_brand_without_slots_is_told_that_nothing_happened(self, sandbox):
-        html = get(make_user(make_brand(), "analyst")).text
-        assert "Nothing happened on these days" in html
-
-    def test_slots_not_counted_yet_are_told(self, sandbox):
-        make_slot(make_number())
-        assert "1 slot of these days has not been counted yet" in get(make_user()).text
-
     def test_says_when_it_was_counted(self, world):
         html = get(make_user(world.brands[0], "analyst"), **world.query).text
         assert "Figures as of 7 Mar 2035, 12:00 EST" in html
@@ -307,6 +300,16 @@ class TestDefaults:
         monkeypatch.setattr(report_page.report, "table", take_long)
         response = get(make_user(), **world.query)
         assert "Choose fewer days or fewer brands" in response.text
+
+
+class TestNothing:
+    def test_a_brand_without_slots_is_told_that_nothing_happened(self, sandbox):
+        html = get(make_user(make_brand(), "analyst")).text
+        assert "Nothing happened on these days" in html
+
+    def test_slots_not_counted_yet_are_told(self, sandbox):
+        make_slot(make_number())
+        assert "1 slot of these days has not been counted yet" in get(make_user()).text
 
 
 class TestFile:

@@ -35,7 +35,7 @@ from tests.faults.harness.load import Load, Stage
 
 T = TypeVar("T")
 
-PATIENCE = 20.0  # seconds; nothing that a row waits for takes as long unless it fails
+PATIENCE = 40.0  # seconds; nothing that a row waits for takes as long unless it fails
 SENT_OR_SAID_NO = frozenset({Status.ACCEPTED, Status.UNKNOWN, Reason.OPTED_OUT})
 
 LEFT = "SELECT count(*) FROM delivery_due WHERE not_before <= (SELECT sendonce_now())"
