@@ -10,11 +10,19 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from delivery.journal import Journal
 from delivery.models import Frontier
 from providers import rates
 from tests.factories import NOON, make_installation, make_number, make_slot, set_clock
+
+# On a crowded machine it says of quick examples that they are slow.
+hypothesis_settings.register_profile(
+    "crowded", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("crowded")
 
 
 def make_sandbox():

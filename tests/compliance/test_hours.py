@@ -264,7 +264,7 @@ def open_steps(hours, day, steps):
     return set(range(opening, closing))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.one_of(TIMES, NIGHT_TIMES),
     st.one_of(TIMES, NIGHT_TIMES),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from compliance import keywords, keywords_words
@@ -463,7 +463,6 @@ class TestABrandsOwnWords:
 
 
 class TestAnyText:
-    @settings(deadline=None)  # the longest of these takes its time where others are at work
     @given(st.text(st.characters(exclude_categories=()), max_size=400))
     @example("\ud800")
     @example("\x00")
