@@ -1,4 +1,7 @@
-"""Moving a sandbox's clock forward: stop, wait for what is in flight or unread, shift, go on."""
+"""Moving a sandbox's clock forward: stop, wait for what is in flight or unread, shift, go on.
+
+Answers to texts live for minutes, so those that wait to leave are let out first.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ from django.db import transaction
 from brands import clock
 from brands.models import ClockShift, Installation
 from delivery import sql
-from delivery.claims import SHIFT_LOCK
+from delivery.claims import REPLIES, SHIFT_LOCK
 
 POLL = 0.05  # seconds
+ANSWERS_WAIT = 10.0  # seconds; one that has not left by then is kept from it by a person
 LOCK = """
 SELECT set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(%s)
 """
@@ -22,6 +26,10 @@ IS_BUSY = """
 SELECT EXISTS (SELECT 1 FROM delivery_attempt
                WHERE id > (SELECT attempt_id FROM delivery_frontier) AND outcome = '')
     OR EXISTS (SELECT 1 FROM delivery_inbound WHERE applied_at IS NULL)
+"""
+ANSWERS = """
+SELECT EXISTS (SELECT 1 FROM delivery_due WHERE queue = %s
+               AND not_before <= sendonce_now() AND expires_at > sendonce_now())
 """
 
 
@@ -32,7 +40,8 @@ class CannotShift(Exception):
 def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
     """Move the sandbox's clock forward to `moment` (aware); returns by how much it moved.
 
-    All sending stops, what is in flight and texts that are not read yet are waited for (at most
+    Answers that are due leave first; who keeps them from it is waited for ten seconds. Then all
+    sending stops, what is in flight and texts that are not read yet are waited for (at most
     `patience` seconds), and sending goes on. One transaction holds the lock that every claim needs,
     so a shift that dies midway has changed nothing and stops nobody; one that stands still (Ctrl-Z)
     loses it after five seconds and fails. Raises CannotShift.
@@ -40,9 +49,20 @@ def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
     installation = Installation.objects.first()
     if installation is None or not installation.is_sandbox:
         raise CannotShift("Only a sandbox may move its clock.")
+    began = time.monotonic()
+    while (moved := _try_to_shift(moment, began=began, patience=patience)) is None:
+        time.sleep(POLL)
+    return moved
+
+
+def _try_to_shift(moment: datetime, *, began: float, patience: float) -> timedelta | None:
+    """None when an answer waits to leave, for which claims must have their lock again."""
     with transaction.atomic():
         sql.rows(LOCK, SHIFT_LOCK)
-        _wait_for_quiet(time.monotonic() + patience)
+        _wait_for_quiet(began + patience)
+        may_wait = time.monotonic() < began + min(patience, ANSWERS_WAIT)
+        if may_wait and sql.one(ANSWERS, REPLIES)[0]:
+            return None
         return _shift(moment)
 
 

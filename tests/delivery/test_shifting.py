@@ -12,8 +12,8 @@ from django.db import transaction
 
 from brands import clock
 from brands.models import ClockShift, Installation
-from delivery import claims
-from delivery.models import Attempt, Frontier, Inbound
+from delivery import claims, shifting
+from delivery.models import Attempt, Due, Frontier, Inbound
 from delivery.shifting import CannotShift, shift_to
 from tests.factories import (
     NOON,
@@ -163,6 +163,48 @@ class TestShiftTo:
                 return claims.begin(time.time())
 
         assert len(at_once(work)) == 2
+
+
+def an_answer(**due):
+    """It waits to leave."""
+    lane = make_number()
+    (message,) = fill_queue(make_slot(lane), lane, 1, now=NOON)
+    waiting = Due.objects.filter(message=message)
+    waiting.update(queue=claims.REPLIES, **due)
+    return waiting
+
+
+class TestAnswers:
+    @pytest.mark.django_db(transaction=True)
+    def test_leave_before_the_clock_moves(self, sandbox, at_once):
+        waiting = an_answer()
+
+        def work(number):
+            if number == 0:
+                return shift_to(NOON + HOUR, patience=20)
+            time.sleep(0.3)
+            with transaction.atomic():
+                claims.begin(time.time())  # nobody keeps a claim from its lock meanwhile
+                assert ClockShift.objects.count() == 1
+                waiting.delete()
+
+        at_once(work)
+        assert ClockShift.objects.count() == 2
+
+    def test_that_somebody_keeps_from_leaving_are_not_waited_for_without_end(
+        self, sandbox, monkeypatch
+    ):
+        an_answer()
+        monkeypatch.setattr(shifting, "ANSWERS_WAIT", 0.2)
+        assert shift_to(NOON + HOUR, patience=20)
+
+    @pytest.mark.parametrize(
+        "due", [{"not_before": NOON + HOUR}, {"expires_at": NOON - HOUR}], ids=["later", "over"]
+    )
+    def test_that_are_not_due_are_not_waited_for(self, sandbox, due, monkeypatch):
+        an_answer(**due)
+        monkeypatch.setattr(shifting, "POLL", -1)  # no sleep takes that
+        assert shift_to(NOON + HOUR, patience=20)
 
 
 class TestTheCommand:
