@@ -161,7 +161,7 @@ class Demo:
         self.readers = Readers.of(self._web, seed=self.options.seed)
         self._tell_address()
         processes.start_workers(children, self.options.workers)
-        killer, before = Killer.of(self.options), demo_verdicts.unexplained_unknown()
+        killer, before = Killer.of(self.options), demo_verdicts.unknown_for_good()
         while True:
             if Slot.objects.filter(state=Slot.State.OPEN).exists():
                 with self.phases.timed("sending"):

@@ -80,10 +80,11 @@ class Verdict:
 def verdicts(every: Column, *, most_unknown: int, ledger_is_clean: bool) -> list[Verdict]:
     """`most_unknown`: how many may be unknown by our own doing."""
     never = magic_ends(NEVER_ACCEPTED)
-    sendable = every.audience - every.count("refused") - never["rejected"]
+    in_doubt = unknown_for_good()
+    never_came = min(in_doubt, most_unknown)  # whoever had them in flight was killed
+    sendable = every.audience - every.count("refused") - never["rejected"] - never_came
     accepted, still_open = every.count(*TAKEN), every.count(*OPEN)
     share = accepted / sendable if sendable else 0.0
-    unexplained = unexplained_unknown()
     return [
         Verdict("the ledger and the database agree (check_ledger)", ledger_is_clean),
         Verdict(f"every message has come to an end ({still_open:,} have not)", not still_open),
@@ -92,9 +93,9 @@ def verdicts(every: Column, *, most_unknown: int, ledger_is_clean: bool) -> list
             share >= LEAST_ACCEPTED,
         ),
         Verdict(
-            f"{unexplained:,} are unknown that were in flight when a worker was killed"
+            f"{in_doubt:,} are unknown that were in flight when a worker was killed"
             f" (at most {most_unknown:,} may be)",
-            unexplained <= most_unknown,
+            in_doubt <= most_unknown,
         ),
         on_reports(every),
         on_confirmations(),
@@ -143,7 +144,7 @@ def on_the_failing_provider() -> Verdict:
     )
 
 
-def unexplained_unknown() -> int:
+def unknown_for_good() -> int:
     """Messages with an unknown outcome: reports have settled all that a provider took."""
     states: Counter[str] = Counter(dict(sql.rows(STATES)))
     return states["unknown"] + states["not_found"]

@@ -84,6 +84,11 @@ class TestTheEnd:
         assert judged(**WELL, most_unknown=1)[3] is False
         assert judged(**WELL, most_unknown=2)[3] is True
 
+    def test_what_was_in_flight_at_a_kill_need_not_be_accepted(self):
+        make_messages(3, status="unknown")
+        assert judged(delivered=97, unknown=3, most_unknown=3)[2] is True
+        assert judged(delivered=97, unknown=3, most_unknown=1)[2] is False  # 97 of 99
+
     def test_unknown_that_a_magic_number_asks_for_is_trouble_too_for_its_report_comes(self):
         make_messages(1, status="unknown", ending="0007")
         assert judged(**WELL)[3] is False
