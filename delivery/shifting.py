@@ -1,6 +1,6 @@
 """Moving a sandbox's clock forward: stop, wait for what is in flight or unread, shift, go on.
 
-Answers to texts live for minutes, so those that wait to leave are let out first.
+Answers to texts live for minutes, so those that would be too late then are let out first.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SELECT EXISTS (SELECT 1 FROM delivery_attempt
 """
 ANSWERS = """
 SELECT EXISTS (SELECT 1 FROM delivery_due WHERE queue = %s
-               AND not_before <= sendonce_now() AND expires_at > sendonce_now())
+               AND expires_at > sendonce_now() AND expires_at <= %s)
 """
 
 
@@ -40,11 +40,11 @@ class CannotShift(Exception):
 def shift_to(moment: datetime, *, patience: float = 60.0) -> timedelta:
     """Move the sandbox's clock forward to `moment` (aware); returns by how much it moved.
 
-    Answers that are due leave first; who keeps them from it is waited for ten seconds. Then all
-    sending stops, what is in flight and texts that are not read yet are waited for (at most
-    `patience` seconds), and sending goes on. One transaction holds the lock that every claim needs,
-    so a shift that dies midway has changed nothing and stops nobody; one that stands still (Ctrl-Z)
-    loses it after five seconds and fails. Raises CannotShift.
+    Answers that would be too late then leave first, or are waited for ten seconds. All sending
+    stops, what is in flight and texts that are not read yet are waited for (at most `patience`
+    seconds), and sending goes on. One transaction holds the lock that every claim needs, so a shift
+    that dies midway has changed nothing and stops nobody; one that stands still (Ctrl-Z) loses it
+    after five seconds and fails. Raises CannotShift.
     """
     installation = Installation.objects.first()
     if installation is None or not installation.is_sandbox:
@@ -61,7 +61,7 @@ def _try_to_shift(moment: datetime, *, began: float, patience: float) -> timedel
         sql.rows(LOCK, SHIFT_LOCK)
         _wait_for_quiet(began + patience)
         may_wait = time.monotonic() < began + min(patience, ANSWERS_WAIT)
-        if may_wait and sql.one(ANSWERS, REPLIES)[0]:
+        if may_wait and sql.one(ANSWERS, REPLIES, moment)[0]:
             return None
         return _shift(moment)
 

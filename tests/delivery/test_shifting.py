@@ -27,6 +27,7 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
+MINUTES = timedelta(minutes=5)
 SECOND = timedelta(seconds=1)
 
 
@@ -170,14 +171,15 @@ def an_answer(**due):
     lane = make_number()
     (message,) = fill_queue(make_slot(lane), lane, 1, now=NOON)
     waiting = Due.objects.filter(message=message)
-    waiting.update(queue=claims.REPLIES, **due)
+    waiting.update(queue=claims.REPLIES, **{"expires_at": NOON + MINUTES, **due})
     return waiting
 
 
 class TestAnswers:
     @pytest.mark.django_db(transaction=True)
-    def test_leave_before_the_clock_moves(self, sandbox, at_once):
-        waiting = an_answer()
+    @pytest.mark.parametrize("after", [timedelta(), SECOND], ids=["due", "tried again soon"])
+    def test_leave_before_the_clock_moves(self, sandbox, at_once, after):
+        waiting = an_answer(not_before=NOON + after)
 
         def work(number):
             if number == 0:
@@ -199,10 +201,10 @@ class TestAnswers:
         assert shift_to(NOON + HOUR, patience=20)
 
     @pytest.mark.parametrize(
-        "due", [{"not_before": NOON + HOUR}, {"expires_at": NOON - HOUR}], ids=["later", "over"]
+        "expires_at", [NOON - HOUR, NOON + 2 * HOUR], ids=["already", "not by then"]
     )
-    def test_that_are_not_due_are_not_waited_for(self, sandbox, due, monkeypatch):
-        an_answer(**due)
+    def test_that_it_makes_no_later_are_not_waited_for(self, sandbox, expires_at, monkeypatch):
+        an_answer(expires_at=expires_at)
         monkeypatch.setattr(shifting, "POLL", -1)  # no sleep takes that
         assert shift_to(NOON + HOUR, patience=20)
 
