@@ -33,6 +33,7 @@ LONGEST_PACE = 1.0  # seconds
 LATE = 0.1  # seconds behind its pace: it stood still, and is paced among others that did
 MOST_WAITING = 250  # for a place of an account; of a provider that hangs they become too late
 SWEEP_EVERY = 0.25  # seconds, while any wait for a place
+END_WITHIN = 5.0  # seconds for its connections to close; no process waits longer for its end
 SHORTEST_PAUSE = 0.001  # seconds; a shorter one is not worth a turn of the loop
 
 
@@ -133,7 +134,7 @@ class Sender:
     def stop(self) -> None:
         """End the thread; call it when nothing is under way."""
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._thread.join(END_WITHIN)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

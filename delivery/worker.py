@@ -5,6 +5,7 @@ The RQ worker around it only learns to tell a running slice that it should end.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import time
@@ -109,8 +110,14 @@ def breaker() -> rates.Breaker:
 
 @cache
 def sender() -> Sender:
-    """The one sending thread of this process, with its open connections."""
-    return Sender(breaker())
+    """The one sending thread of this process, with its open connections.
+
+    It ends before the interpreter does, which otherwise takes the ground from under its event loop:
+    seen as a segmentation fault of one worker in thirty that was asked to end on a busy machine.
+    """
+    started = Sender(breaker())
+    atexit.register(started.stop)
+    return started
 
 
 def send_for(seconds: float, *, replies_only: bool = False) -> int:

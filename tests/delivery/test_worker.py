@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from itertools import count
+from pathlib import Path
 
 import pytest
 from django.db import InternalError, OperationalError, connection
@@ -22,6 +25,16 @@ from tests.factories import NOON, fill_queue, make_number, make_person, make_slo
 pytestmark = pytest.mark.django_db
 
 ACCEPTED = Accepted("SM1")
+ROOT = Path(__file__).parents[2]
+# What is registered first runs last.
+SAYS_WHAT_RUNS_AT_THE_END = """
+import atexit, threading
+atexit.register(lambda: print(*sorted(thread.name for thread in threading.enumerate())))
+import django
+django.setup()
+from delivery import worker
+print(worker.sender().under_way)
+"""
 SECONDS = 10.0  # a slice ends long before, when it finds nothing to do
 
 
@@ -390,6 +403,11 @@ class TestWorker:
         monkeypatch.setattr(SimpleWorker, "request_stop", lambda *_: None)
         worker.Worker.request_stop(object.__new__(worker.Worker), signal.SIGTERM, None)
         assert worker.stopping.is_asked
+
+    def test_ends_its_sending_thread_before_the_interpreter_ends(self):
+        command = [sys.executable, "-c", SAYS_WHAT_RUNS_AT_THE_END]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert ended.stdout.split() == ["0", "MainThread"]
 
 
 def journal_what_came_back(sender):
