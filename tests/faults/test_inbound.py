@@ -30,6 +30,7 @@ YOUNG = 3.5  # seconds: longer than a text waits patiently, and too young to be 
 LOCK = "SELECT 1 FROM compliance_person WHERE id = %s FOR NO KEY UPDATE"
 UNREAD = "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)"
 IS_WRITING = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'ClientWrite'"
+HAS_TRANSACTION = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND xact_start IS NOT NULL"
 
 refs = count(1)
 
@@ -99,17 +100,18 @@ def test_who_holds_the_lock_and_says_no_more_is_ended(lane, person, holder):
     assert not is_alive(holder)
 
 
-def test_who_holds_the_lock_and_does_not_read_its_answer_is_ended(lane, person, holder):
-    """With all the time-outs of a worker, which end it at nothing while the server writes."""
+def test_who_holds_the_lock_and_does_not_read_its_answer_loses_it(lane, person, holder):
+    """With all the time-outs of a worker, which end it at nothing while the server writes.
+
+    Where it could write for a moment, its statement timed out, and the transaction was rolled back.
+    """
     stop = store(lane, person)
     hold(holder, person, as_a_worker=True)
     holder.pgconn.send_query(UNREAD.encode())
     eventually(lambda: sql.rows(IS_WRITING, holder.info.backend_pid))
     assert apply(stop) < WITHIN
     assert is_applied(stop)
-    eventually(lambda: not sql.rows(
-        "SELECT 1 FROM pg_stat_activity WHERE pid = %s", holder.info.backend_pid
-    ))  # fmt: skip
+    eventually(lambda: not sql.rows(HAS_TRANSACTION, holder.info.backend_pid))
 
 
 def test_who_has_held_the_lock_for_a_short_time_is_left_in_peace(lane, person, holder):
