@@ -113,7 +113,7 @@ def sender() -> Sender:
     """The one sending thread of this process, with its open connections.
 
     It ends before the interpreter does, which otherwise takes the ground from under its event loop:
-    seen as a segmentation fault of one worker in thirty that was asked to end on a busy machine.
+    seen as a segmentation fault of 3 workers of 61 that were asked to end on a busy machine.
     """
     started = Sender(breaker())
     atexit.register(started.stop)
