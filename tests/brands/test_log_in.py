@@ -41,6 +41,12 @@ def test_leads_to_the_index_with_what_the_role_may_open(page, site, role):
     assert links & OFFERED["superuser"] == OFFERED[role]
 
 
+@pytest.mark.django_db
+def test_leads_to_the_index_from_its_own_address_too(client):
+    typed = {"username": a_user("superuser").username, "password": PASSWORD}
+    assert client.post("/admin/login/", typed).url == "/admin/"
+
+
 def test_tells_a_partner_to_ask_for_a_key(page, site):
     user = a_user("marketer")
     user.membership_set.update(role="partner")
