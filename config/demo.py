@@ -155,7 +155,8 @@ class Demo:
             stage.point_at(simulator=self._simulator, short_domain=f"{HOST}:{self.web_port}")
         else:
             self._make(children)
-        stage.set_pace(SHOWN_PACE)
+            # Not of a demo that goes on: by a lower limit, what it sent before were too fast.
+            stage.set_pace(SHOWN_PACE)
         self._open(children, paused_for=SHOWN_FAULT)
         self.partner = Partner.of(self._web, seed=self.options.seed)
         self.readers = Readers.of(self._web, seed=self.options.seed)
