@@ -28,8 +28,8 @@ ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8000")
 # Cookies go over https alone where the public address is one, and forms are taken from there.
 CSRF_TRUSTED_ORIGINS = ["://".join(urlsplit(PUBLIC_BASE_URL)[:2])]
-LOGIN_REDIRECT_URL = "admin:index"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
+LOGIN_REDIRECT_URL = "admin:index"
 CREDENTIAL_KEYS = env.names("CREDENTIAL_KEYS", [env.DEMO_SEALING_KEY])
 
 # --- applications -----------------------------------------------------------------------------
