@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from compliance import consent
 from compliance.models import Person
+from delivery import sql
 from delivery.journal import Journal
 from delivery.models import Due, Inbound
 from delivery.outcomes import Settled, record
@@ -15,6 +15,7 @@ from leads.models import Lead
 from providers.base import NotSent
 from tests.delivery import taking
 from tests.delivery.taking import HOUR, SOON, a_message, make_due_again, sent_to, state, states
+from tests.delivery.waiting import wait_until
 from tests.factories import NOON, make_brand, make_due, make_lead, make_person, make_slot
 
 pytestmark = pytest.mark.django_db
@@ -66,13 +67,7 @@ class TestStop:
 def wait_for_a_lock():
     """Until another connection waits for one of ours."""
     blocked = "SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    with connection.cursor() as cursor:
-        for _ in range(1000):
-            cursor.execute(blocked)
-            if cursor.fetchone():
-                return
-            time.sleep(0.001)
-    raise AssertionError("nobody waits")
+    wait_until(lambda: sql.rows(blocked))
 
 
 class TestTheBrandsOfAPerson:
