@@ -20,7 +20,7 @@ ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 THIS_MACHINE = {"127.0.0.1", "localhost"}
 WITHOUT_HOST = {"data", "blob", "about"}
 GIVEN_UP = "net::ERR_ABORTED"  # by the page itself, or because it was left
-SECONDS = 10
+SECONDS = 30
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from django.db import connection, transaction
 
 from delivery import sql
 
+LONG = 30  # seconds; on a crowded machine what takes no time may take some
+
 # Of this database alone: others are those of the tests that run beside.
 WAITING = """
 SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -37,7 +39,7 @@ def while_held(hold, work):
         thread.start()
         wait_until(is_waited_for)
         yield results
-    thread.join(10)
+    thread.join(LONG)
     assert not thread.is_alive()
 
 
@@ -52,7 +54,7 @@ def end_who_waits():
 
 
 def wait_until(is_so):
-    until = time.monotonic() + 10
+    until = time.monotonic() + LONG
     while not is_so():
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -20,6 +20,7 @@ TOKEN = "token"
 CLOSES, HANGS = -1, -2
 FROM, TO = "+12025550143", "+15005550001"
 SETTLED = {"intermediate": False}
+LONG = 30  # seconds
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Hooks:
 
     async def wait_for(self, count):
         """The first so many calls, when they are there."""
-        async with asyncio.timeout(5), self._came:
+        async with asyncio.timeout(LONG), self._came:
             await self._came.wait_for(lambda: len(self.calls) >= count)
         return self.calls
 
@@ -128,7 +129,7 @@ class Scene:
 
     async def quiet(self):
         """The state when everything was posted and answered."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             while True:
                 state = await self.callbacks()
                 if not state["waiting"] + state["in_flight"] and not _runs(state["burst"]):

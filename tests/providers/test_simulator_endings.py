@@ -44,7 +44,7 @@ async def left(ending, answer=WHOLE, *, leaves_after=None):
 
 async def ended(connections):
     """When the server has seen their end; uvloop cannot end before."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while connections:
             await asyncio.sleep(DRIP_SECONDS)
 
