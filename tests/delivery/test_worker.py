@@ -38,10 +38,25 @@ print(worker.sender().under_way)
 SECONDS = 10.0  # a slice ends long before, when it finds nothing to do
 
 
+class Clock:
+    """A slice's time passes while it waits and at no other time, however slow the machine is."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        time.sleep(seconds)
+        self.now += seconds
+
+
 class Provided:
     """Stands for the sending thread: `answer` says what comes back, after `late` questions."""
 
-    def __init__(self):
+    def __init__(self, clock):
+        self.clock = clock
         self.answer = lambda intent: Accepted(f"SM{intent.message_id}")
         self.late = 0
         self.waits = []
@@ -62,6 +77,8 @@ class Provided:
         if self.waits and self.late:
             self.late -= 1
             return []
+        if not self.waits:
+            self.clock.sleep(wait)
         answers, self.waits = self.waits, []
         return answers
 
@@ -88,8 +105,15 @@ def journals(monkeypatch, settings, tmp_path):
 
 
 @pytest.fixture
-def sender(monkeypatch):
-    provided = Provided()
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(worker, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def sender(monkeypatch, clock):
+    provided = Provided(clock)
     monkeypatch.setattr(worker, "sender", lambda: provided)
     return provided
 
@@ -219,7 +243,7 @@ class TestSlice:
         assert found[2] == ["accepted", "accepted", "sending"]
         assert statuses() == ["accepted"] * 3
 
-    def test_goes_on_at_its_end_beside_a_request_that_hangs(self, fill, sender, monkeypatch):
+    def test_goes_on_at_its_end_beside_a_request_that_hangs(self, fill, sender, clock, monkeypatch):
         """It comes back when a second one was sent, which is due only when the slice is over."""
         monkeypatch.setattr(worker, "HANGS", 0.05)
         fill(1)
@@ -233,7 +257,7 @@ class TestSlice:
         def collect(*, wait):
             assert next(turns) < 1000, "nothing was sent beside it"
             if sender.under_way < 2:
-                time.sleep(0.01)
+                clock.sleep(0.01)
                 return []
             answers, sender.waits = sender.waits, []
             return answers
@@ -244,7 +268,7 @@ class TestSlice:
         assert statuses() == ["accepted"] * 2
 
     def test_decides_fewer_at_once_where_a_batch_takes_too_long(
-        self, sandbox, sender, journal, monkeypatch, settings
+        self, sandbox, sender, journal, clock, monkeypatch, settings
     ):
         settings.SEND_BATCH = 80
         monkeypatch.setattr(worker, "DECIDE_WITHIN", 0.3)
@@ -252,7 +276,7 @@ class TestSlice:
 
         def send_batch(room, **_):
             asked.append(room)
-            time.sleep(next(pauses))
+            clock.now += next(pauses)
             return 1
 
         monkeypatch.setattr(pipeline, "send_batch", send_batch)
@@ -280,12 +304,12 @@ class TestSlice:
         assert asked == [80, 40, 20]
 
     def test_waits_at_its_end_no_longer_than_an_answer_may_take(
-        self, fill, sender, journals, monkeypatch
+        self, fill, sender, journals, clock, monkeypatch
     ):
         """An answer that is lost would keep the worker for ever; the journal tells of it."""
         monkeypatch.setattr(worker, "LOST_AFTER", 0.3)
         sender.answer = lambda intent: ask_to_end() or ACCEPTED
-        monkeypatch.setattr(sender, "collect", lambda *, wait: [])
+        monkeypatch.setattr(sender, "collect", lambda *, wait: clock.sleep(wait) or [])
         fill(1)
         send_for(SECONDS)
         assert Attempt.objects.get().code == "worker_died_while_sending"
