@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 from uuid import uuid4
 
@@ -14,8 +15,10 @@ import uvloop
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal, read
 from delivery.sender import LONGEST_PACE, MOST_WAITING, Parcel, Sender
+from providers import transport
 from providers.base import Accepted, NotSent, SendRequest, Unknown
 from providers.rates import Breaker
+from tests.delivery.waiting import wait_until
 from tests.providers.peers import Peer, an_access, answer
 
 ACCOUNT = 8
@@ -93,12 +96,12 @@ def journal(tmp_path):
 
 @pytest.fixture
 def send(sender, provider, journal):
-    """Hand intents over and wait for what becomes of each; two seconds each, or as told."""
+    """Hand intents over and wait for what becomes of each; ten seconds each, or as told."""
 
-    def send(*intents, within=2.0, into=journal):
+    def send(*intents, within=10.0, into=journal):
         now, answers = time.monotonic(), []
         sender.submit(Parcel([(intent, now + within) for intent in intents], into))
-        while sender.under_way and time.monotonic() < now + 20:
+        while sender.under_way and time.monotonic() < now + 30:
             answers += sender.collect(wait=5)
         return {one.intent.message_id: one.outcome for one in answers}
 
@@ -147,7 +150,7 @@ class TestSend:
 
     def test_counts_what_is_under_way(self, sender, an_intent, provider, journal):
         provider.go_on.clear()
-        write_by = time.monotonic() + 2
+        write_by = time.monotonic() + 10
         sender.submit(Parcel([(an_intent(1), write_by), (an_intent(2), write_by)], journal))
         assert (sender.under_way, sender.collect(wait=0.0)) == (2, [])
         provider.go_on.set()
@@ -211,22 +214,29 @@ class TestTheDeadline:
     def test_is_looked_at_again_after_the_journal_line(
         self, send, an_intent, provider, journal, monkeypatch
     ):
-        leaving = journal.leaving
+        leaving, passed = journal.leaving, [0.0]
 
         def be_slow(ref):
             leaving(ref)
-            time.sleep(0.2)
+            passed.append(60.0)
 
+        clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[-1])
         monkeypatch.setattr(journal, "leaving", be_slow)
+        monkeypatch.setattr(transport, "time", clock)
         intent = an_intent(1)
-        assert send(intent, within=0.1) == {1: NotSent("too_late")}
+        assert send(intent) == {1: NotSent("too_late")}
         assert provider.texts == []
         assert "too_late" in read(journal.path).outcomes[intent.send.ref]
 
-    def test_passes_for_what_waits_for_a_place(self, send, an_intent, provider):
+    def test_passes_for_what_waits_for_a_place(self, sender, an_intent, provider, journal):
         provider.go_on.clear()
-        threading.Timer(1.2, provider.go_on.set).start()
-        outcomes = send(an_intent(1, in_flight=1), an_intent(2, in_flight=1), within=1.0)
+        now, outcomes = time.monotonic(), {}
+        one, other = (an_intent(n, in_flight=1) for n in (1, 2))
+        sender.submit(Parcel([(one, now + 20), (other, now + 0.3)], journal))
+        time.sleep(0.4)
+        provider.go_on.set()
+        while sender.under_way:
+            outcomes |= {a.intent.message_id: a.outcome for a in sender.collect(wait=5)}
         assert isinstance(outcomes[1], Accepted)
         assert outcomes[2] == NotSent("too_late")
         assert provider.texts == ["message 1"]
@@ -235,14 +245,16 @@ class TestTheDeadline:
 class TestThePace:
     @pytest.fixture
     def pauses(self, sender, monkeypatch):
-        """The pauses the sender asks for; they pass at once."""
+        """The pauses the sender asks for; they pass at once. Without those for who stood still."""
         asked, call_later = [], sender._loop.call_later
 
         def note(seconds, call, *arguments, **context):
             if call != sender._line_up:
                 return call_later(seconds, call, *arguments, **context)
-            asked.append(round(seconds, 2))
-            return call_later(0, call, *arguments)
+            (errand,) = arguments
+            if not errand.was_late:
+                asked.append(round(seconds, 2))
+            return call_later(0, call, errand)
 
         monkeypatch.setattr(sender._loop, "call_later", note)
         return asked
@@ -255,11 +267,10 @@ class TestThePace:
         assert pauses == pytest.approx([0.2, 0.4, 0.1], abs=0.03)
 
     def test_goes_on_with_the_next_parcel(self, send, an_intent, pauses):
-        slow = {"segments_per_second": 2.0}
+        slow = {"segments_per_second": 0.02}
         send(an_intent(1, **slow))
         send(an_intent(2, **slow))
-        assert len(pauses) == 1
-        assert 0.3 < pauses[0] <= 0.5
+        assert pauses == [LONGEST_PACE]
 
     def test_never_puts_a_burst_off_until_it_is_too_late(self, send, an_intent, pauses):
         slow = {"segments_per_second": 0.1, "segments": 3}
@@ -280,7 +291,7 @@ class TestThePace:
         send(*(an_intent(n, in_flight=1, segments_per_second=20.0) for n in range(1, 8)))
         pauses = [after - before for before, after in pairwise(came[1:])]
         assert len(pauses) == 5
-        assert sum(pauses) >= 0.2
+        assert sum(pauses) > 0.19  # a timer may be a millisecond early
 
     def test_survives_a_rate_that_was_taken_away(self, send, an_intent):
         assert isinstance(send(an_intent(1, segments_per_second=0.0))[1], Accepted)
@@ -313,42 +324,44 @@ class TestPlaces:
         provider.go_on.clear()
         now = time.monotonic()
         one, other = (an_intent(n, in_flight=1) for n in (1, 2))
-        sender.submit(Parcel([(one, now + 9.0), (other, now + 0.2)], journal))
+        sender.submit(Parcel([(one, now + 20.0), (other, now + 0.2)], journal))
         (answer,) = sender.collect(wait=5)
         assert (answer.intent, answer.outcome) == (other, NotSent("too_late"))
         assert sender.room(ACCOUNT) == MOST_WAITING
         provider.go_on.set()
         (answer,) = sender.collect(wait=5)
         assert isinstance(answer.outcome, Accepted)
-        assert sender.room(ACCOUNT) == MOST_WAITING + 1
+        wait_until(lambda: sender.room(ACCOUNT) == MOST_WAITING + 1)  # as it lets go of its place
 
 
 class TestTheBreaker:
-    def room(self, breaker):
-        return breaker.room(ACCOUNT, 10, now=time.monotonic())
+    @pytest.fixture
+    def began(self):
+        """A rest that began since is not over then, however long the test takes."""
+        return time.monotonic()
 
-    def test_rests_an_account_that_cannot_be_reached(self, send, an_intent, breaker):
+    def test_rests_an_account_that_cannot_be_reached(self, send, an_intent, breaker, began):
         nowhere = {"access": an_access(1)}
         outcomes = send(*(an_intent(n, **nowhere) for n in range(1, 4)))
         assert all(outcome.unreachable for outcome in outcomes.values())
-        assert self.room(breaker) == 0
+        assert breaker.room(ACCOUNT, 10, now=began) == 0
 
-    def test_rests_an_account_that_throttles_us(self, send, an_intent, provider, breaker):
+    def test_rests_an_account_that_throttles_us(self, send, an_intent, provider, breaker, began):
         provider.answer = lambda form: answer(429, Retry_After="7")
         outcomes = send(*(an_intent(n) for n in range(1, 4)))
         assert outcomes[1] == NotSent("429", throttled=True, retry_after=7.0)
-        assert breaker.rest_left(ACCOUNT, now=time.monotonic()) > 6
+        assert breaker.rest_left(ACCOUNT, now=began) >= 7
 
-    def test_hears_of_what_is_answered(self, send, an_intent, breaker):
+    def test_hears_of_what_is_answered(self, send, an_intent, breaker, began):
         for _ in range(2):
             breaker.refused(ACCOUNT, now=time.monotonic())
         send(an_intent(1))
         breaker.refused(ACCOUNT, now=time.monotonic())
-        assert self.room(breaker) == 10
+        assert breaker.room(ACCOUNT, 10, now=began) == 10
 
-    def test_hears_nothing_of_what_never_left(self, send, an_intent, breaker):
+    def test_hears_nothing_of_what_never_left(self, send, an_intent, breaker, began):
         send(*(an_intent(n) for n in range(1, 4)), within=-1)
-        assert self.room(breaker) == 10
+        assert breaker.room(ACCOUNT, 10, now=began) == 10
 
 
 class TestErrorsOfOurs:
