@@ -124,12 +124,13 @@ class TestBegin:
         assert NOON <= now <= clock.now()
         assert now > datetime.now(UTC) + 24 * HOUR
 
-    @pytest.mark.parametrize("skew", [-31, 31])
+    # The database's clock is read after ours, on a crowded machine some seconds.
+    @pytest.mark.parametrize("skew", [-31, 40])
     def test_refuses_a_clock_that_is_off(self, sandbox, skew):
         with pytest.raises(ClockSkew):
             claims.begin(time.time() + skew)
 
-    @pytest.mark.parametrize("skew", [-28, 28])
+    @pytest.mark.parametrize("skew", [-20, 29])
     def test_allows_a_clock_that_is_nearly_right(self, sandbox, skew):
         assert claims.begin(time.time() + skew)
 
@@ -185,7 +186,7 @@ def test_a_claim_does_not_wait_for_another(slot, lane, at_once):
     def work(_):
         with transaction.atomic():
             rows = ids(claim(slot, lane, rows=5))
-            meeting.wait(5)  # both hold their rows
+            meeting.wait(30)  # both hold their rows
         return rows
 
     first, second = at_once(work)

@@ -381,7 +381,7 @@ class TestClosing:
         slot = a_slot(brand, make_lead(brand))
         plan_open_slots()
         Due.objects.all().delete()
-        set_clock(NOON + timedelta(hours=4) - 5 * SECOND)
+        set_clock(NOON + timedelta(hours=4) - 30 * SECOND)
         plan_open_slots()
         slot.refresh_from_db()
         assert slot.state == "open"
