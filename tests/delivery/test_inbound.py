@@ -37,6 +37,7 @@ from tests.factories import (
     make_person,
     make_slot,
     phone,
+    set_clock,
 )
 
 pytestmark = pytest.mark.django_db
@@ -330,7 +331,7 @@ def settings():
 class TestApplyingWhatWaits:
     def waiting(self, lane, *senders, text="STOP"):
         ids = [store(lane, sender, text) for sender in senders]
-        later(11 * SECOND)
+        set_clock(Inbound.objects.latest("id").received_at + 11 * SECOND)
         return ids
 
     def applied(self):
@@ -423,7 +424,7 @@ class TestAtOnce:
     def test_no_intent_is_committed_once_a_stop_has_the_persons_lock(
         self, lane, at_once, tmp_path, monkeypatch
     ):
-        """A STOP races the decision at random offsets, from well before it to well after it.
+        """A STOP before the decision, one after it, and many that race it at random offsets.
 
         What is there when the STOP holds the lock, with all its statements done, is all there ever
         is: an intent that came later would have been committed after it.
@@ -432,9 +433,10 @@ class TestAtOnce:
         race = Race(lane, slot, tmp_path)
         monkeypatch.setattr(consent, "heard_from", race.look)
         dice = random.Random(11)
-        offsets = [-0.15, 0.15, *(dice.uniform(-0.02, 0.02) for _ in range(ROUNDS - 2))]
-        for offset in offsets:
-            race.run(at_once, offset)
+        for in_turn in ([0, 1], [1, 0]):
+            race.run(lambda work, in_turn=in_turn: [work(number) for number in in_turn], 0)
+        for _ in range(ROUNDS - 2):
+            race.run(at_once, dice.uniform(-0.02, 0.02))
         assert {0, 1} == {seen for seen, _ in race.results}
         assert [pair for pair in race.results if pair[0] != pair[1]] == []
 
