@@ -10,7 +10,7 @@ import pytest
 from brands import clock
 from brands.models import Brand
 from compliance.models import Person
-from delivery import picking, sql, worker
+from delivery import picking, pipeline, sql, worker
 from delivery.models import Attempt, Due, Message
 from delivery.routing import move_resting
 from delivery.sender import Sender
@@ -204,7 +204,13 @@ def simulator(tmp_path_factory):
 
 @pytest.fixture
 def run(monkeypatch, journal, sandbox, redis):
-    """One claim of a worker's, all of it stored; says how many rows it took."""
+    """One claim of a worker's, all of it stored; says how many rows it took.
+
+    However long it takes: nothing is too late, and no batch is smaller than the one before.
+    """
+    for name in ("TOKENS_LAST", "WRITE_WITHIN"):
+        monkeypatch.setattr(pipeline, name, 60.0)
+    monkeypatch.setattr(worker, "DECIDE_WITHIN", 60.0)
     breaker = rates.Breaker()
     sender = Sender(breaker)
     monkeypatch.setattr(worker, "breaker", lambda: breaker)
