@@ -105,8 +105,8 @@ def street(tmp_path):
 
 
 @pytest.fixture
-def opened(page, street):
-    """Opens the page, at one phone if it is named."""
+def opened(street, page):
+    """Opens the page, at one phone if it is named. It is closed before the server that it asks."""
 
     def opened(phone=""):
         page.goto(f"{street.url}#{phone}")
