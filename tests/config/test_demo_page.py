@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
 
 from brands.models import Brand, Installation
 from config import demo_wipe
-from config.demo import alone
 from config.demo_stage import CannotStage
+from tests.config.demos import running
 from tests.factories import make_brand, make_installation
 from tests.staff import client_of, log_in, make_user, shoot
 
@@ -18,13 +17,13 @@ URL = "/admin/wipe/"
 
 class TestWipePage:
     def test_asks_who_runs_the_demo_to_wipe_it(self, sandbox):
-        with alone():
+        with running():
             response = client_of(make_user()).post(URL)
         assert response.url == "/admin/"
         assert demo_wipe.is_asked()
 
     def test_asks_once_before(self, sandbox):
-        with alone():
+        with running():
             response = client_of(make_user()).get(URL)
         assert "Wipe it and begin anew" in response.text
         assert not demo_wipe.is_asked()
@@ -50,17 +49,15 @@ class TestWipePage:
 
 def test_a_demo_is_seen_to_run_while_it_runs(sandbox):
     assert not demo_wipe.is_run()
-    with alone():
+    with running():
         assert demo_wipe.is_run()
-    with connection.cursor() as cursor:  # the end of the session is seen a moment later
-        cursor.execute("SELECT pg_sleep(0.2)")
     assert not demo_wipe.is_run()
 
 
 def test_the_button_stands_in_the_top_line_of_a_sandbox(page, site):
     log_in(page, site, make_user())
     page.goto(f"{site}/admin/brands/brand/")
-    with alone():
+    with running():
         page.get_by_role("link", name="Wipe").click()
         shoot(page, "wipe")
         page.get_by_role("button", name="Wipe it and begin anew").click()
