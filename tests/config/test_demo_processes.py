@@ -35,6 +35,7 @@ DRAINS = """
 import pathlib, signal, sys, time
 def drain(number, frame):
     pathlib.Path(sys.argv[1]).write_text("drained")
+    time.sleep(0.05)  # longer than a tick of the clock of files
     sys.exit(0)
 signal.signal(signal.SIGTERM, drain)
 print("ready", flush=True)
