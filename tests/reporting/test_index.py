@@ -271,7 +271,7 @@ def test_says_when_the_server_does_not_answer_and_goes_on_when_it_does(page, sit
     page.get_by_text("Trying again in 8 seconds").wait_for()
     assert page.locator("#now-delivered").inner_text() == "60"
     page.unroute("**/admin/live/")
-    page.get_by_text("Live", exact=True).wait_for()
+    page.get_by_text("Live", exact=True).wait_for(timeout=30_000)
 
 
 def test_asks_nothing_while_it_is_hidden(page, site):

@@ -368,7 +368,8 @@ class TestLook:
     def identity(self, sandbox):
         return sandbox.identity
 
-    def test_counts_once_for_all_who_look(self, identity, lane):
+    def test_counts_once_for_all_who_look(self, identity, lane, monkeypatch):
+        monkeypatch.setattr(live, "kept_for", lambda took: 60.0)
         first = live.look(identity)
         fill_queue(make_slot(lane), lane, 1, now=NOON)
         assert live.look(identity) == first
