@@ -47,6 +47,12 @@ class Proxy:
             thread.join()
         self._listener.close()
 
+    def cut(self) -> None:
+        """Go down; returns when nothing passes any more."""
+        self.is_down = True
+        for thread in self._threads[1:]:
+            thread.join()
+
     def _serve(self) -> None:
         with contextlib.suppress(OSError):  # the listener was shut
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,9 @@ from tests.faults.child import FullDisk, Struck
 from tests.faults.world import eventually
 
 KILLED_WHILE_SENDING = Struck(target="delivery.journal:Journal.came_back", at="after", nth=12)
+FIRST_ANSWER = Struck(
+    target="delivery.journal:Journal.came_back", at="before", signal=signal.SIGSTOP
+)
 LOST = settling.LOST_AFTER + timedelta(seconds=1)
 
 
@@ -56,12 +60,14 @@ def test_after_a_reboot_a_missing_line_proves_nothing(world, killed, monkeypatch
 
 
 def test_the_journal_of_a_neighbour_that_lives_is_left_alone(world):
-    world.simulator.obey(latency_ms=500)
+    world.simulator.obey(latency_ms=1000)
     world.fill(20, in_flight=20)
-    worker = world.start()
-    eventually(lambda: world.on_the_wire() == 20)
+    worker = world.start(FIRST_ANSWER)
+    eventually(lambda: worker.is_stopped)
+    assert world.on_the_wire() == 20
     assert world.settle() == 0
     assert world.outcomes() == {"": 20}
+    worker.signal(signal.SIGCONT)
     world.send_all(worker)
     world.assert_sent_once()
     assert world.journal_files() == []

@@ -118,7 +118,7 @@ def test_killed_while_it_stores_a_worker_leaves_the_answers_to_its_journal(world
 
 
 def test_killed_when_all_it_sent_is_with_the_provider_a_worker_leaves_just_that_in_doubt(world):
-    world.simulator.obey(latency_ms=400)
+    world.simulator.obey(latency_ms=10_000)  # no answer comes before the kill
     world.fill(in_flight=IN_FLIGHT)
     worker = world.start()
     eventually(lambda: world.received() == IN_FLIGHT)

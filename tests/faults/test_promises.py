@@ -63,7 +63,7 @@ def test_while_redis_is_gone_no_intent_is_made(world, settings):
 
 
 def test_what_a_killed_worker_may_have_sent_is_never_sent_again(world):
-    world.simulator.obey(latency_ms=400)
+    world.simulator.obey(latency_ms=10_000)  # no answer comes before the kill
     world.fill(2 * IN_FLIGHT, twice=0, in_flight=IN_FLIGHT)
     worker = world.start()
     eventually(lambda: world.received() == IN_FLIGHT)

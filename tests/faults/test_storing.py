@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
+from tests.faults.child import Struck
 from tests.faults.world import eventually
 
 ALL = 20
 ENOUGH = 12  # connections turned away: more than the tries of one record
+FIRST_ANSWER = Struck(
+    target="delivery.journal:Journal.came_back", at="before", signal=signal.SIGSTOP
+)
 
 
 @pytest.fixture
 def answered_in_vain(world, wire):
-    """A worker with every answer in hand, and no database."""
+    """A worker with every answer in hand, and no database since before the first one."""
     world.simulator.obey(latency_ms=500)
     world.fill(ALL, in_flight=ALL)
-    worker = world.start(PORT=wire.port)
-    eventually(lambda: world.received() == ALL)
-    wire.is_down = True
+    worker = world.start(FIRST_ANSWER, PORT=wire.port)
+    eventually(lambda: worker.is_stopped)
+    wire.cut()
+    worker.signal(signal.SIGCONT)
     eventually(lambda: world.answered() == ALL and wire.turned_away >= ENOUGH)
     assert world.outcomes() == {"": ALL}
     return worker
