@@ -16,7 +16,7 @@ from delivery.models import Attempt, Due
 from delivery.pipeline import WRITE_WITHIN
 from delivery.states import Status
 from tests.faults.child import Struck
-from tests.faults.world import ROOT, address_of_database, eventually
+from tests.faults.world import PATIENCE, ROOT, address_of_database, eventually
 
 RQ_WORKER = ["manage.py", "rqworker", "send", "--worker-class", "delivery.worker.Worker"]
 COMMIT = "django.db.backends.base.base:BaseDatabaseWrapper.commit"
@@ -36,7 +36,6 @@ WHERE datname = current_database() AND state = 'idle in transaction'
 @pytest.fixture
 def rq_worker(world, redis):
     environment = {"DATABASE_URL": address_of_database(), "JOURNAL_DIR": str(world.journals)}
-    django_rq.get_queue("send").enqueue(tasks.send_slice, result_ttl=0, job_timeout=-1)
     with (world.folder / "worker.log").open("w") as log:
         worker = subprocess.Popen(
             [sys.executable, *RQ_WORKER],
@@ -70,10 +69,11 @@ def go_on_and_end(worker):
 
 def test_a_worker_that_is_asked_to_end_leaves_nothing_in_doubt(world, rq_worker):
     world.simulator.obey(latency_ms=100)
-    world.fill(200, rate=40)
+    world.fill(200, rate=10)
+    django_rq.get_queue("send").enqueue(tasks.send_slice, result_ttl=0, job_timeout=-1)
     eventually(lambda: world.received() > 20)
     rq_worker.terminate()
-    assert rq_worker.wait(20) == 0
+    assert rq_worker.wait(PATIENCE) == 0
     assert set(world.outcomes()) == {"accepted"}
     assert world.journal_files() == []
     assert world.count(Status.PLANNED) > 100
