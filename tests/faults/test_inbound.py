@@ -20,12 +20,14 @@ from compliance.models import OptOutEvent
 from delivery import blockers, claims, inbound, sql
 from delivery.models import Attempt, Inbound
 from providers.base import InboundMessage
+from tests.delivery.waiting import WAITING
 from tests.factories import make_brand, make_number, make_person
 from tests.faults.child import Struck
 from tests.faults.world import eventually
 
 WITHIN = 8.0  # seconds, as long as a webhook waits
-YOUNG = 3.5  # seconds: longer than a text waits patiently, and too young to be ended
+YOUNG = blockers.PATIENCE + 0.5  # seconds: longer than a text waits, and too young to be ended
+PROVIDER_WAITS = 12.0  # seconds for an answer, at least
 
 LOCK = "SELECT 1 FROM compliance_person WHERE id = %s FOR NO KEY UPDATE"
 UNREAD = "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)"
@@ -119,6 +121,7 @@ def test_who_has_held_the_lock_for_a_short_time_is_left_in_peace(lane, person, h
     hold(holder, person)
 
     def let_go():
+        eventually(lambda: holder.execute(WAITING).fetchone())
         time.sleep(YOUNG)
         holder.execute("ROLLBACK")
 
@@ -137,7 +140,7 @@ def test_another_text_that_is_being_applied_is_never_ended(lane, person, holder)
     began = time.monotonic()
     with pytest.raises(OperationalError):
         inbound.apply(stop)
-    assert 5 < time.monotonic() - began < WITHIN + 0.5
+    assert 5 < time.monotonic() - began < PROVIDER_WAITS
     assert is_alive(holder)
     assert not is_applied(stop)
     holder.execute("ROLLBACK")
