@@ -32,7 +32,7 @@ from tests.faults.world import PATIENCE, World, address_of_database
 
 ANSWER_WITHIN = 20.0  # seconds
 NO_ANSWER = 0
-STILL = 0.5  # seconds; who asks for less than this of a machine that stands still asks too much
+TRIES = 3
 numbers = count(1)
 
 
@@ -220,36 +220,15 @@ def serving(world: World, *, database_port: int | None = None) -> Iterator[Web]:
             yield web
 
 
-class Heartbeat:
-    """Use it as a context: it tells whether this machine stood still meanwhile."""
-
-    def __init__(self) -> None:
-        self.stood_still = False
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat)
-
-    def __enter__(self) -> Heartbeat:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        last = time.monotonic()
-        while not self._ended.wait(0.05):
-            now = time.monotonic()
-            self.stood_still = self.stood_still or now - last > STILL
-            last = now
-
-
 def in_time(happens: Callable[[], dict[str, tuple[float, float]]]) -> None:
-    """What must happen within some seconds: (took, most) by name; again if the machine stood."""
-    with Heartbeat() as heartbeat:
-        took = happens()
-    late = {what: times for what, times in took.items() if times[0] > times[1]}
-    if late and heartbeat.stood_still:
+    """What must happen within some seconds: (took, most) by name, in one of a few tries.
+
+    A machine may stand still in any. What waits behind something else does so in each.
+    """
+    late: dict[str, tuple[float, float]] = {}
+    for _ in range(TRIES):
         took = happens()
         late = {what: times for what, times in took.items() if times[0] > times[1]}
+        if not late:
+            break
     assert late == {}
