@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import chain
 
 import pytest
 
-from providers.base import Accepted, NotSent, Unknown
+from providers.base import REQUEST_SECONDS, Accepted, NotSent, Unknown
 from tests.faults.harness.wire import Fault, Kind, Wire
 from tests.providers.benches import in_bench
 from tests.providers.peers import an_access
 
 TAKEN, NOT_THERE = [("accepted", True)], []
-SHORT = {"request_seconds": 0.3}
+SHORT = {"request_seconds": 1.0}
 
 
 def through_a_wire(tmp_path, scenario, **limits):
@@ -56,6 +57,7 @@ def test_a_fault_leaves_one_message_in_doubt_and_says_which(tmp_path, fault, ver
         wire.spoil([fault])
         first = await on.send("r1")
         found = on.verdicts()
+        on.transport._request_seconds = REQUEST_SECONDS  # only the first is to be without an answer
         second = await on.send("r2")
         return type(first), found, type(second), [strike.ref for strike in wire.strikes]
 
@@ -88,7 +90,9 @@ def test_a_wire_that_is_shut_refuses_and_may_be_opened_again(tmp_path):
     async def scenario(on, wire):
         outcomes = [await on.send("r1")]
         wire.shut()
-        await asyncio.sleep(0.05)  # the kept connection is seen to have ended
+        async with asyncio.timeout(10):
+            while any(kept.is_usable for kept in chain(*on.transport._idle.values())):
+                await asyncio.sleep(0.01)
         outcomes.append(await on.send("r2"))
         wire.open()
         return [*outcomes, await on.send("r3")]
