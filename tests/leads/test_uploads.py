@@ -13,7 +13,7 @@ from leads.models import Import, ImportError, ImportPart, Lead, LeadList, ListEn
 from leads.uploads import PART, PartStream
 from tests.factories import make_brand, make_list
 from tests.faults.child import Struck
-from tests.faults.world import eventually
+from tests.faults.world import PATIENCE, eventually
 from tests.leads import upload_child
 from tests.staff import make_user
 
@@ -269,7 +269,7 @@ KILLED = {
 def test_a_killed_worker_loses_no_row_and_doubles_none(sandbox, tmp_path, trick):
     taken_in = receive(HEADER + people(30) + BAD * 2 + people(30, first=100))
     child = upload_child.start(trick, chunk=8, log=tmp_path / "log")
-    child.join(20)
+    child.join(PATIENCE)
     assert child.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text()
     eventually(lambda: uploads.take_in(taken_in.pk) or not uploads.waiting())
     assert counts(taken_in) == (62, 60, 0, 2)
