@@ -25,7 +25,7 @@ MANAGE = (sys.executable, str(ROOT / "manage.py"))
 WORKER = ("--worker-class", "delivery.worker.Worker", "--verbosity", "0")
 MOST_DEATHS = 4  # within `DEATHS_WITHIN`, those that were asked for not counted
 DEATHS_WITHIN = 60.0
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 DRAIN_SECONDS = 30.0
 LAST_LINES = 12
 

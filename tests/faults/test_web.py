@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -59,7 +60,7 @@ class TestAWebServerThatIsKilled:
         people = [message.person.phone for message in world.messages]
         stops = [a_text(world, person, "STOP") for person in people[::4]]
         posts = in_any_order(reports(world, "sent", "delivered") + stops)
-        with ThreadPoolExecutor(POSTERS) as pool:
+        with at_work(POSTERS) as pool:
             under_way = [pool.submit(web.post_when_up, post) for post in posts]
             for share in (0.2, 0.5, 0.8):
                 eventually(partial(has_answered, web, share * len(posts)))
@@ -81,6 +82,17 @@ class TestAWebServerThatIsKilled:
         confirmed = Message.objects.filter(kind="reply", status="accepted")
         assert Counter(confirmed.values_list("person__phone", flat=True)) == opt_outs()
         web.assert_the_ledger_is_clean()
+
+
+@contextmanager
+def at_work(threads):
+    """A pool that is left at once when something fails, whatever it has still to do."""
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def has_answered(web, many):
