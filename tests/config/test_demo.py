@@ -140,8 +140,9 @@ class TestAsAWhole:
     def test_ctrl_c_ends_everything_that_was_started(self, tmp_path):
         with own_environment(tmp_path) as environment:
             assert manage("migrate", "-v0", environment=environment).returncode == 0
+            demo_that_lasts = ("demo", "--check", "--leads", "4000")
             process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), *("demo", "--check", "--leads", "400")],
+                [sys.executable, str(ROOT / "manage.py"), *demo_that_lasts],
                 env=environment,
                 stdout=subprocess.PIPE,
                 text=True,
