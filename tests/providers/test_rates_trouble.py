@@ -15,14 +15,9 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
+from config.demo_processes import free_port
 from providers import rates
 from tests.providers.buckets import Bench, want
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class OwnServer:
