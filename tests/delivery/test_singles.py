@@ -15,7 +15,6 @@ from delivery.states import Reason, Status
 from leads.intake import Intake
 from leads.models import Lead, ListEntry
 from leads.rows import LeadRow
-from providers.base import ErrorClass, Rejected
 from providers.models import ProviderAccount, SenderNumber
 from tests.delivery import singles_asked, walking
 from tests.factories import (
@@ -38,7 +37,6 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 NIGHT = NOON + 11 * HOUR  # 23:00 in New York
-REFUSED = Rejected(ErrorClass.PERMANENT_CONTENT, "30007")
 
 # Fixtures: asking needs all of them.
 brand = singles_asked.brand

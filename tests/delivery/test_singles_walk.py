@@ -191,9 +191,7 @@ class TestAfterTheAnswer:
     @pytest.mark.parametrize(
         ("outcome", "status"),
         [
-            pytest.param(
-                Rejected(ErrorClass.PERMANENT_CONTENT, "30007"), Status.REJECTED, id="rejected"
-            ),
+            pytest.param(REFUSED, Status.REJECTED, id="rejected"),
             pytest.param(Unknown("lost"), Status.UNKNOWN, id="unknown"),
         ],
     )
