@@ -28,7 +28,8 @@ from providers.rates import Breaker
 from providers.simulator import HOST, Simulator
 from reporting.oracle import answers, checks, ledger
 from reporting.oracle.checks import Scope
-from tests.delivery import texting, walking
+from tests.delivery import singles_asked, texting, walking
+from tests.delivery.singles_asked import TEXT
 from tests.delivery.waiting import wait_until
 from tests.factories import (
     NOON,
@@ -48,25 +49,13 @@ from tests.staff import client_of, log_in, make_user, shoot
 pytest_plugins = ["tests.browser"]
 pytestmark = pytest.mark.django_db
 
-TEXT = "Hi {first_name}, {city|your town} has work: {link}"
 OWN = "+12125550143"
 
 
-@pytest.fixture
-def brand(sandbox):
-    return make_brand(name="Acme")
-
-
-@pytest.fixture
-def lane(brand):
-    lane = make_number()
-    make_route(brand, lane)
-    return lane
-
-
-@pytest.fixture
-def campaign(brand, lane):
-    return make_campaign(brand, make_list(brand), text=TEXT)
+# Fixtures: what can be sent.
+brand = singles_asked.brand
+lane = singles_asked.lane
+campaign = singles_asked.campaign
 
 
 @pytest.fixture
