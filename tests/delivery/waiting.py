@@ -17,6 +17,7 @@ WAITING = """
 SELECT l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE NOT l.granted AND a.datname = current_database()
 """
+HAS_TRANSACTION = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND xact_start IS NOT NULL"
 
 
 @contextlib.contextmanager
@@ -46,6 +47,11 @@ def while_held(hold, work):
 def is_waited_for():
     """Whether anybody waits for a lock."""
     return bool(sql.rows(WAITING))
+
+
+def has_transaction(backend):
+    """Whether the backend with this pid is there and in a transaction."""
+    return bool(sql.rows(HAS_TRANSACTION, backend))
 
 
 def end_who_waits():

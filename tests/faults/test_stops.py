@@ -18,6 +18,7 @@ from delivery import inbound, sql
 from delivery.models import Attempt, Due, Inbound, InboundReview, Message
 from delivery.states import Status
 from providers.models import SenderNumber
+from tests.delivery.waiting import has_transaction
 from tests.factories import set_clock
 from tests.faults.child import Slowed, Struck, StruckReading
 from tests.faults.proxy import Fuse
@@ -73,7 +74,6 @@ HOLDS_THE_LOCK = """
 SELECT pid FROM pg_stat_activity WHERE datname = current_database()
 AND (state = 'idle in transaction' OR wait_event = 'ClientWrite')
 """
-HAS_TRANSACTION = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND xact_start IS NOT NULL"
 
 BREAK = """
 CREATE FUNCTION break_stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -203,7 +203,7 @@ class TestAWorkerThatStandsStill:
         person.refresh_from_db()
         assert (done.answer, person.opted_out_at is not None) == (200, True)
         assert done.took < AT_MOST
-        eventually(lambda: not sql.rows(HAS_TRANSACTION, backend))  # ended, or rolled back
+        eventually(lambda: not has_transaction(backend))  # ended, or rolled back
         worker.signal(signal.SIGCONT)
         worker.over()  # it did nothing for longer than an idle slice lasts
         world.send_all(world.start())
