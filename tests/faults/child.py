@@ -75,6 +75,12 @@ class Struck:
         wrap(self.target, self.at, strike)
 
 
+# A worker that has sent all and stored nothing, however slow the machine is.
+FIRST_ANSWER = Struck(
+    target="delivery.journal:Journal.came_back", at="before", signal=signal.SIGSTOP
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Slowed:
     """Stays so many seconds longer in each call of `target`."""

@@ -12,13 +12,10 @@ from delivery import journal, settling
 from delivery.models import Attempt, Due
 from delivery.states import Status
 from tests.factories import set_clock
-from tests.faults.child import FullDisk, Struck
+from tests.faults.child import FIRST_ANSWER, FullDisk, Struck
 from tests.faults.world import eventually
 
 KILLED_WHILE_SENDING = Struck(target="delivery.journal:Journal.came_back", at="after", nth=12)
-FIRST_ANSWER = Struck(
-    target="delivery.journal:Journal.came_back", at="before", signal=signal.SIGSTOP
-)
 LOST = settling.LOST_AFTER + timedelta(seconds=1)
 
 

@@ -6,14 +6,11 @@ import signal
 
 import pytest
 
-from tests.faults.child import Struck
+from tests.faults.child import FIRST_ANSWER
 from tests.faults.world import eventually
 
 ALL = 20
 ENOUGH = 12  # connections turned away: more than the tries of one record
-FIRST_ANSWER = Struck(
-    target="delivery.journal:Journal.came_back", at="before", signal=signal.SIGSTOP
-)
 
 
 @pytest.fixture
