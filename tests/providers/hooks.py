@@ -12,6 +12,7 @@ from plivo.utils import validate_signature, validate_v3_signature
 from twilio.request_validator import RequestValidator
 
 from providers.adapters.plivo import Plivo
+from tests.delivery.waiting import LONG
 from tests.providers.benches import bench
 from tests.providers.peers import Peer, a_send, an_access, answer, run
 
@@ -20,7 +21,6 @@ TOKEN = "token"
 CLOSES, HANGS = -1, -2
 FROM, TO = "+12025550143", "+15005550001"
 SETTLED = {"intermediate": False}
-LONG = 30  # seconds
 
 
 @dataclass
