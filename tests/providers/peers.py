@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 import uvloop
 
 from providers import base
 from providers.adapters.twilio import Twilio
-from providers.base import Access, SendRequest
+from providers.base import Access, LookUp, SendRequest
 from providers.transport import Transport
 
 ACCOUNT = "AC00000000000000000000000000000001"
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TURNS = 8  # of a loop, until who was just accepted is talked to, and can be hung up on
 Talk = Callable[["Client"], Awaitable[None]]
 
@@ -34,6 +36,18 @@ def a_send(ref: str = "r1", **changes: Any) -> SendRequest:
         "status_callback_url": f"https://hooks.example.com/cb?ref={ref}",
     }
     return SendRequest(**{**values, **changes})
+
+
+def a_look_up(**changes: Any) -> LookUp:
+    """The question after what `a_send` sends."""
+    values: dict[str, Any] = {
+        "ref": "r1",
+        "to_e164": "+12025550143",
+        "from_value": "+15005550001",
+        "text": "hi & bye",
+        "intended_at": NOON,
+    }
+    return LookUp(**{**values, **changes})
 
 
 def an_access(port: int, **changes: Any) -> Access:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 from providers.base import ErrorClass, HttpResponse
 from tests.providers.peers import an_access
 
 RECIPIENT, CONTENT = ErrorClass.PERMANENT_RECIPIENT, ErrorClass.PERMANENT_CONTENT
 CONFIG, TRANSIENT = ErrorClass.PERMANENT_CONFIG, ErrorClass.TRANSIENT
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ACCOUNT = "MA000000000000000001"
 SECRETS = {"auth_id": ACCOUNT, "auth_token": "plivotoken"}
 UUID = "5b40a428-bfc7-4daf-9d06-726c558bf3b8"

@@ -15,13 +15,12 @@ from providers.base import (
     Rejected,
     Unknown,
 )
-from tests.providers.peers import Peer, a_send, always, an_access, answer, run, sent_to
+from tests.providers.peers import NOON, Peer, a_send, always, an_access, answer, run, sent_to
 from tests.providers.plivo import (
     ACCOUNT,
     CONFIG,
     CONTENT,
     MESSAGES,
-    NOON,
     REAL,
     RECIPIENT,
     SECRETS,

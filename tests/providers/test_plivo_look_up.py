@@ -9,23 +9,12 @@ from providers.adapters.plivo import Plivo
 from providers.base import (
     DeliveryReport,
     Found,
-    LookUp,
     NoAnswer,
     NotListed,
     Status,
 )
-from tests.providers.plivo import ACCOUNT, MESSAGES, NOON, REAL, UUID, a_response
-
-
-def a_look_up(**changes):
-    values = {
-        "ref": "r1",
-        "to_e164": "+12025550143",
-        "from_value": "+15005550001",
-        "text": "hi & bye",
-        "intended_at": NOON,
-    }
-    return LookUp(**{**values, **changes})
+from tests.providers.peers import NOON, a_look_up
+from tests.providers.plivo import ACCOUNT, MESSAGES, REAL, UUID, a_response
 
 
 def listed(uuid=UUID, **changes):

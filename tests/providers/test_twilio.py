@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -18,7 +18,6 @@ from providers.base import (
     HttpRequest,
     HttpResponse,
     InboundMessage,
-    LookUp,
     NoAnswer,
     NotListed,
     NotSent,
@@ -26,11 +25,10 @@ from providers.base import (
     Status,
     Unknown,
 )
-from tests.providers.peers import ACCOUNT, a_send, an_access
+from tests.providers.peers import ACCOUNT, NOON, a_look_up, a_send, an_access
 
 RECIPIENT, CONTENT = ErrorClass.PERMANENT_RECIPIENT, ErrorClass.PERMANENT_CONTENT
 CONFIG = ErrorClass.PERMANENT_CONFIG
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SID = "SM0123456789abcdef0123456789abcdef"
 REAL = an_access(0, base_url="", simulated=False)
 MESSAGES = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages"
@@ -299,17 +297,6 @@ class TestIsGenuine:
 
     def test_an_unsigned_callback_is_not(self):
         assert not Twilio().is_genuine(a_callback({}), REAL)
-
-
-def a_look_up(**changes):
-    values = {
-        "ref": "r1",
-        "to_e164": "+12025550143",
-        "from_value": "+15005550001",
-        "text": "hi & bye",
-        "intended_at": NOON,
-    }
-    return LookUp(**{**values, **changes})
 
 
 def listed(sid=SID, **changes):
