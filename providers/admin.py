@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import ForeignKey, Q
@@ -16,7 +14,6 @@ from django.forms.models import BaseInlineFormSet, ModelChoiceIterator
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminPasswordWidget
 
 from brands import access, clock
 from brands.access import Ability
@@ -36,115 +33,15 @@ from brands.admin import (
     state_pill,
 )
 from brands.braking import Braked
-from brands.models import Brand, Installation
+from brands.models import Brand
 from brands.paging import Inline, Page, pill
-from providers.addresses import AddressRefused, allowed
+from providers.account_form import MICROS, SECRETS, AccountForm, field_name, names_of
+from providers.declared import GENERIC
 from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber, WeightChange
-from providers.registry import ADAPTERS
+from providers.registry import ADAPTERS, adapter
+from providers.webhook_urls import inbound_url
 
-MICROS = 1_000_000  # of a dollar
 STAMPS = ("paused_at", "fault", "resumed_at", "retired_at", "created_at")
-
-
-def field_name(kind: str, credential: str) -> str:
-    return f"{kind}_{credential}"
-
-
-def names_of(kind: str) -> tuple[str, ...]:
-    return (*ADAPTERS[kind].credentials, *ADAPTERS[kind].optional_credentials)
-
-
-def credential_fields() -> Iterator[tuple[str, forms.Field]]:
-    """A field for each credential of each provider; which one is needed is known with the kind."""
-    for kind in ADAPTERS:
-        for name in names_of(kind):
-            widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
-            label = name.replace("_", " ").capitalize()
-            yield (
-                field_name(kind, name),
-                forms.CharField(required=False, label=label, widget=widget),
-            )
-
-
-class WriteOnlyCredentials(forms.ModelForm):  # type: ignore[type-arg] # generic for the checker only
-    """Empty fields leave what is stored as it is."""
-
-    secrets: Mapping[str, str] | None = None  # None: nothing was typed
-    price = forms.DecimalField(
-        label="Price of a segment, in dollars",
-        min_value=0,
-        max_value=10,
-        max_digits=8,
-        decimal_places=6,
-        required=False,
-        widget=UnfoldAdminDecimalFieldWidget,
-        help_text="Such as 0.0079. The forecast before a Start reckons with it.",
-    )
-
-    class Meta:
-        labels = {
-            "base_url": "Address",
-            "segments_per_second": "Segments a second, at most",
-            "in_flight": "Requests at once, at most",
-            "pinned_until": "Weight stays until",
-        }
-        help_texts = {
-            "segments_per_second": "All numbers of the account together. Empty: no limit of its"
-            " own.",
-            "weight": "Divides messages among the accounts of a route; 0 sends nothing.",
-            "in_flight": "Of one worker. A slow provider wants more, a strict one fewer.",
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.initial["price"] = Decimal(self.instance.price_micros) / MICROS
-            for name, secret in self._stored().items():
-                if field := self.fields.get(field_name(self.instance.kind, name)):
-                    field.help_text = f"Stored, {len(secret)} characters. Empty: it stays."
-
-    def clean_price(self) -> Decimal:
-        price = Decimal(self.cleaned_data["price"] or 0)
-        self.instance.price_micros = int(price * MICROS)
-        return price
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean() or {}
-        kind = cleaned.get("kind") or self.instance.kind
-        installation = Installation.objects.first()
-        if installation is None:
-            raise forms.ValidationError("There is no installation yet: run `manage.py set_up`.")
-        self.instance.is_simulated = installation.is_sandbox
-        self._check_address(cleaned.get("base_url"))
-        if kind in ADAPTERS:
-            self._read_secrets(kind, cleaned)
-        return cleaned
-
-    def _check_address(self, base_url: str | None) -> None:
-        try:
-            if base_url:
-                allowed(base_url, simulated=self.instance.is_simulated)
-        except AddressRefused as error:
-            self.add_error("base_url", f"This address cannot be used: {error}.")
-
-    def _read_secrets(self, kind: str, cleaned: Mapping[str, Any]) -> None:
-        fields = {name: cleaned.get(field_name(kind, name)) for name in names_of(kind)}
-        typed = {name: value for name, value in fields.items() if value}
-        if self.instance.pk and not typed:
-            return
-        self.secrets = {**self._stored(), **typed}
-        for name in ADAPTERS[kind].credentials:
-            if name not in self.secrets:
-                self.add_error(field_name(kind, name), "This is needed for the account.")
-
-    def _stored(self) -> Mapping[str, str]:
-        try:
-            return self.instance.access().secrets if self.instance.pk else {}
-        except ImproperlyConfigured:  # sealed with a key that is gone: all must be typed again
-            return {}
-
-
-AccountForm: type[Any] = type("AccountForm", (WriteOnlyCredentials,), dict(credential_fields()))
 
 
 @admin.action(permissions=["change"], description="Resume sending, its faults forgiven")
@@ -186,6 +83,22 @@ class NumberInline(ReadOnly, Inline):
         return working_pill(number)
 
 
+def evidence_fields() -> dict[str, Callable[[ProviderAccount], str]]:
+    """What is assumed of each provider that says so, for who is about to choose it."""
+
+    def field(kind: str) -> Callable[[ProviderAccount], str]:
+        def read(_: ProviderAccount) -> str:
+            return ADAPTERS[kind].evidence
+
+        read.__name__ = f"evidence_{kind}"
+        return admin.display(description="What is assumed")(read)
+
+    return {kind: field(kind) for kind in ADAPTERS if ADAPTERS[kind].evidence}
+
+
+EVIDENCE = evidence_fields()
+
+
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(NeverDeleted, Forgiving):
     form = AccountForm
@@ -196,25 +109,28 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
     actions = (pause, forgive, retire_and_pause, bring_back)
     # A stored account's kind is no field any more: then only its own credentials are on the page.
     conditional_fields = {
-        field_name(kind, name): f"typeof kind === 'undefined' || kind == '{kind}'"
+        name: f"typeof kind === 'undefined' || kind == '{kind}'"
         for kind in ADAPTERS
-        for name in names_of(kind)
+        for name in (
+            *(field_name(kind, credential) for credential in names_of(kind)),
+            f"evidence_{kind}",
+            *(("definition", SECRETS) if kind == GENERIC else ()),
+        )
     }
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return [NumberInline] if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
-        kinds = [obj.kind] if obj else list(ADAPTERS)
-        secrets = tuple(
-            field_name(kind, name) for kind in kinds if kind in ADAPTERS for name in names_of(kind)
-        )
+        kinds = [kind for kind in ADAPTERS if obj is None or kind == obj.kind]
+        secrets = tuple(field_name(kind, name) for kind in kinds for name in names_of(kind))
+        own = ("definition", SECRETS) if GENERIC in kinds else ()
         return (
-            (None, {"fields": ("name", "kind", "base_url", "is_simulated")}),
+            (None, {"fields": ("name", "kind", *self._evidence(obj), "base_url", "is_simulated")}),
             (
                 "Credentials",
                 {
-                    "fields": secrets,
+                    "fields": (*own, *secrets),
                     "description": "Stored encrypted and never shown again. Choose the kind first.",
                 },
             ),
@@ -226,8 +142,20 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: ProviderAccount | None = None
-    ) -> tuple[str, ...]:
-        return (*(("kind", "inbound_address") if obj else ()), "is_simulated", *STAMPS)
+    ) -> tuple[Any, ...]:
+        known = ("kind", "inbound_address") if obj else ()
+        return (*known, *self._evidence(obj), "is_simulated", *STAMPS)
+
+    def _evidence(self, obj: ProviderAccount | None) -> tuple[Any, ...]:
+        """What is assumed: of an account by its own words, of a new one by the kind's."""
+        if obj is None:
+            return tuple(EVIDENCE.values())
+        is_known = obj.kind in ADAPTERS
+        return ("evidence",) if is_known and adapter(obj.kind, obj.definition).evidence else ()
+
+    @admin.display(description="What is assumed")
+    def evidence(self, account: ProviderAccount) -> str:
+        return adapter(account.kind, account.definition).evidence
 
     @admin.display(description="State")
     def state(self, account: ProviderAccount) -> SafeString:
@@ -244,11 +172,17 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
 
     @admin.display(description="Where people's texts go")
     def inbound_address(self, account: ProviderAccount) -> SafeString:
-        address = f"{settings.PUBLIC_BASE_URL}/webhooks/{account.kind}/{account.pk}/inbound"
+        try:
+            address = inbound_url(account.access(), account.pk)
+        except ImproperlyConfigured:
+            return format_html("{}", "Type the credentials again: they cannot be read any more.")
+        asked = adapter(account.kind, account.definition).asks_for_reports
+        reports = "" if asked else " and of its delivery reports, if it has any"
         return format_html(
             '<code class="so-wrap">{}</code><br>Set this at the provider as the address of every'
-            " number's inbound texts.",
+            " number's inbound texts{}.",
             address,
+            reports,
         )
 
     def changed_columns(self, form: Any) -> set[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -17,6 +19,21 @@ REQUEST_SECONDS = 15  # a request that has no answer by then is given up
 TAKEN_WITHIN_SECONDS = (
     REQUEST_SECONDS + 2
 )  # ... after the decision, which has 2 s to reach the wire
+
+
+def ref_in_batch(request_ref: str, recipient: str) -> str:
+    """Our reference of one message where the provider keeps only one for all of a request.
+
+    Made of the request's, which is random, and the recipient's digits, so that a report that names
+    both leads to the attempt as any other does. 22 characters of A-Z a-z 0-9 _ -.
+    """
+    digits = "".join(filter(str.isdigit, recipient))
+    digest = hashlib.sha256(f"{request_ref} {digits}".encode()).digest()
+    return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
+
+
+class EndsTooSoon(Exception):
+    """They would keep it longer than it may still be sent on, so it is not given to them."""
 
 
 class ErrorClass(StrEnum):
@@ -44,6 +61,11 @@ class SenderKind(StrEnum):
     EMAIL = "email"
 
 
+class Channel(StrEnum):
+    SMS = "sms"
+    EMAIL = "email"
+
+
 class Status(StrEnum):
     """The words of a delivery report, in our vocabulary."""
 
@@ -65,17 +87,25 @@ class Access:
     base_url: str = ""  # empty: the provider's own
     secrets: Secrets = field(repr=False)
     simulated: bool = False
+    definition: str = ""  # JSON that says how to speak, where it is the account's (declared.py)
+    webhook_key: str = field(default="", repr=False)  # in the path, where nothing else proves who
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendRequest:
     ref: str  # ours, new for each attempt, at most 32 of A-Z a-z 0-9 _ -
-    to_e164: str
+    request_ref: str = ""  # ours, of a request that may carry several; then ref is made of it
+    to_e164: str = ""
+    to_email: str = ""  # instead, where the channel is e-mail
     from_value: str
     from_kind: str = SenderKind.LONG_CODE
+    from_name: str = ""  # who it is from in the words of an e-mail's From, mostly the brand
+    subject: str = ""
     text: str
+    html: str = ""
+    unsubscribe_url: str = ""  # one click, RFC 8058; carries the ref
     segments: int
-    status_callback_url: str = ""  # carries the ref in its query
+    status_callback_url: str = ""  # carries the ref in its query, or that of the request
     not_after: datetime | None = None  # the provider must not send it on after this
     decided_at: datetime | None = None  # now by the clock that not_after was made with
 
@@ -133,6 +163,7 @@ class Rejected:
     _: KW_ONLY
     opted_out: bool = False
     carrier_blocked: bool = False
+    only_here: bool = False  # it says nothing of the number: another sender may reach them
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +175,7 @@ class NotSent:
     fault: Fault | None = None
     throttled: bool = False
     unreachable: bool = False  # no connection was made
+    goes_alone: bool = False  # its request held others, one of which may be at fault
     retry_after: float | None = None  # seconds
 
 
@@ -214,13 +246,24 @@ class DeliveryReport:
     provider_ref: str
     status: Status
     provider_status: str = ""  # their own word for it
+    is_new_word: bool = False  # that we do not know; then only what is certain is the status
     recipient_e164: str = ""
     code: str = ""
     error_class: ErrorClass | None = None
     carrier_blocked: bool = False
     opted_out: bool = False
+    is_of_a_part: bool = False  # one of several that a long text was cut into
     occurred_at: datetime | None = None
     dedupe_key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Which piece of a long text this is, where the provider leaves it to us to join them."""
+
+    text_ref: str  # the same for all pieces
+    number: int  # from 1
+    of: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -232,6 +275,7 @@ class InboundMessage:
     media_urls: tuple[str, ...] = ()
     keyword: str = ""  # what the provider itself made of it
     is_provider_optout: bool = False
+    part: Part | None = None
     dedupe_key: str = ""
 
 
@@ -243,6 +287,7 @@ class LookUp:
     """The question whether a send of unknown outcome was taken. Times are real, never shifted."""
 
     ref: str
+    request_ref: str = ""
     provider_ref: str = ""
     to_e164: str
     from_value: str
@@ -265,13 +310,20 @@ class NotListed:
 
 
 @dataclass(frozen=True, slots=True)
+class Several:
+    """They have so many that fit equally well: one of them may be one too many."""
+
+    many: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoAnswer:
     """The look-up itself failed: ask again later."""
 
     detail: str
 
 
-LookUpAnswer = Found | NotListed | NoAnswer
+LookUpAnswer = Found | NotListed | Several | NoAnswer
 
 
 def looked_up(
@@ -293,7 +345,18 @@ def looked_up(
     if look_up.provider_ref:
         return Found(report_of(answer, look_up.ref))
     found = fitting(answer)
-    return Found(report_of(found[0], look_up.ref)) if len(found) == 1 else NotListed()
+    if len(found) > 1:
+        return Several(len(found))
+    return Found(report_of(found[0], look_up.ref)) if found else NotListed()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thanks:
+    """What a provider wants to read when we have taken a callback."""
+
+    status: int = 200
+    content_type: str = "text/plain"
+    body: str = ""
 
 
 class Adapter(Protocol):
@@ -301,9 +364,15 @@ class Adapter(Protocol):
 
     kind: str
     label: str
+    channel: Channel
     base_url: str
-    max_batch: int  # how many sends one request may carry
+    max_batch: int  # how many sends one request may carry; each has another recipient
     max_chars: int
+    evidence: str  # what of its wire nobody has confirmed, for who sets up an account
+    names_our_ref: bool  # its reports carry our reference; else they are found by its own id
+    asks_for_reports: bool  # by an address in each request; else the provider is told it once
+    thanks: Thanks
+    busy_status: int  # makes it post again later
 
     @property
     def credentials(self) -> tuple[str, ...]:
@@ -313,7 +382,13 @@ class Adapter(Protocol):
     @property
     def optional_credentials(self) -> tuple[str, ...]: ...
 
-    def build_request(self, sends: Sequence[SendRequest], access: Access) -> HttpRequest: ...
+    def problems(self, access: Access) -> Mapping[str, str]:
+        """By its name, what is wrong with the form of a credential: a sentence for who typed it."""
+        ...
+
+    def build_request(self, sends: Sequence[SendRequest], access: Access) -> HttpRequest:
+        """Raises EndsTooSoon."""
+        ...
 
     def read_response(
         self, sends: Sequence[SendRequest], response: HttpResponse
@@ -321,13 +396,29 @@ class Adapter(Protocol):
         """Judge a 2xx, or a 4xx but 408 and 429. Where it raises, every outcome is Unknown."""
         ...
 
+    def needs_key(self, access: Access) -> bool:
+        """Whether nothing in its callbacks proves whose they are but a key in their path."""
+        ...
+
     def is_genuine(self, callback: Callback, access: Access) -> bool: ...
+
+    def forged_status(self, callback: Callback) -> int:
+        """The answer to one that is not genuine."""
+        ...
+
+    def fit(self, text: str) -> str | None:
+        """The text as it can be carried, letter for letter as we count it; None where it cannot."""
+        ...
 
     def replay_key(self, callback: Callback) -> str:
         """What must not come twice with other fields, where the signature does not cover them.
 
         Empty where it does. It means something only for a genuine callback, within its account.
         """
+        ...
+
+    def split(self, callback: Callback) -> Sequence[Callback]:
+        """A genuine callback about several messages as one about each; most are about one."""
         ...
 
     def read_callback(self, callback: Callback) -> Event | None:
@@ -341,19 +432,44 @@ class Adapter(Protocol):
     def read_look_up(self, look_up: LookUp, response: HttpResponse) -> LookUpAnswer: ...
 
 
-class OneByOne(ABC):
-    """The half of an adapter that is the same for all providers with one message a request."""
+class Usual:
+    """What most adapters have in common."""
 
     kind: str
     label: str
+    channel: Channel = Channel.SMS
     base_url: str
     credentials: tuple[str, ...]
     optional_credentials: tuple[str, ...] = ()
     max_batch: int = 1
     max_chars: int
+    evidence: str = ""
+    names_our_ref: bool = True
+    asks_for_reports: bool = True
+    thanks: Thanks = Thanks()
+    busy_status: int = 503
+
+    def problems(self, access: Access) -> Mapping[str, str]:
+        return {}
+
+    def forged_status(self, callback: Callback) -> int:
+        return 403
+
+    def fit(self, text: str) -> str | None:
+        return text
+
+    def needs_key(self, access: Access) -> bool:
+        return False
 
     def replay_key(self, callback: Callback) -> str:
         return ""
+
+    def split(self, callback: Callback) -> Sequence[Callback]:
+        return (callback,)
+
+
+class OneByOne(Usual, ABC):
+    """The half of an adapter that is the same for all providers with one message a request."""
 
     def read_response(
         self, sends: Sequence[SendRequest], response: HttpResponse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -23,6 +24,11 @@ def vault() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.CREDENTIAL_KEYS])
 
 
+def new_key() -> str:
+    """What nobody guesses: 43 characters of A-Z a-z 0-9 _ -."""
+    return secrets.token_urlsafe(32)
+
+
 class ProviderAccount(models.Model):
     """An account with a provider: credentials, limits, price and weight."""
 
@@ -30,6 +36,10 @@ class ProviderAccount(models.Model):
     kind = models.CharField(max_length=20, choices=adapter_choices)
     base_url = models.URLField(
         blank=True, help_text="https://… of the provider; no path. Empty: its usual one."
+    )
+    webhook_key = models.CharField(max_length=43, default=new_key, editable=False)
+    definition = models.TextField(
+        blank=True, help_text="How to speak to a provider that is not in the list, as JSON."
     )
     sealed_credentials = models.BinaryField(default=b"", editable=False)
     is_simulated = models.BooleanField(
@@ -72,13 +82,18 @@ class ProviderAccount(models.Model):
     def access(self) -> Access:
         """What an adapter needs to use this account. Raises ImproperlyConfigured when it cannot."""
         try:
-            secrets = json.loads(vault().decrypt(bytes(self.sealed_credentials)))
+            credentials = json.loads(vault().decrypt(bytes(self.sealed_credentials)))
         except InvalidToken as error:
             raise ImproperlyConfigured(
                 f"the credentials of account {self.name!r} cannot be read with CREDENTIAL_KEYS"
             ) from error
         return Access(
-            kind=self.kind, base_url=self.base_url, secrets=secrets, simulated=self.is_simulated
+            kind=self.kind,
+            base_url=self.base_url,
+            secrets=credentials,
+            simulated=self.is_simulated,
+            definition=self.definition,
+            webhook_key=self.webhook_key,
         )
 
 

@@ -58,6 +58,22 @@ def count(text: str) -> Segments:
     return _packed(Encoding.UCS2, widths, _SINGLE_UCS2, _PART_UCS2)
 
 
+def cut(text: str) -> list[str]:
+    """The parts that it is sent in, as many as `count` says."""
+    found = count(text)
+    if found.parts == 1:
+        return [text]
+    is_gsm7 = found.encoding is Encoding.GSM7
+    size, pieces, used = _PART_GSM if is_gsm7 else _PART_UCS2, [""], 0
+    for char in text:
+        width = 2 if (char in _EXTENSION if is_gsm7 else char > "\uffff") else 1
+        if used + width > size:
+            pieces, used = [*pieces, ""], 0
+        pieces[-1] += char
+        used += width
+    return pieces
+
+
 def _packed(encoding: Encoding, widths: list[int], single: int, part: int) -> Segments:
     units = sum(widths)
     return Segments(encoding, units, 1 if units <= single else _parts(widths, part))

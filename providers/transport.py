@@ -31,6 +31,7 @@ from providers.base import (
     REQUEST_SECONDS,
     Access,
     Adapter,
+    EndsTooSoon,
     HttpRequest,
     HttpResponse,
     LookUp,
@@ -307,6 +308,8 @@ def form_encoded(form: Mapping[str, str]) -> bytes:
 
 
 def _not_built(error: Exception) -> NotSent:
+    if isinstance(error, EndsTooSoon):
+        return NotSent("ends_too_soon")
     if isinstance(error, addresses.AddressRefused):
         logger.warning("address refused", extra={"why": str(error)})
         return NotSent("address_refused")

@@ -125,11 +125,11 @@ class Plivo(base.OneByOne):
         fields = {name.lower(): value for name, value in plain.items()}
         if not fields.get("messageuuid"):
             return None
-        if fields.get("status", "").lower() in STATUSES:
-            return _read_report(fields, callback.query.get(base.REF_FIELD, ""))
-        if fields.get("from") and not {"text", "body", "mediacount"}.isdisjoint(fields):
+        word = fields.get("status", "").lower()
+        has_words = not {"text", "body", "mediacount"}.isdisjoint(fields)
+        if word not in STATUSES and fields.get("from") and has_words:
             return _read_inbound(fields)
-        return None
+        return _read_report(fields, callback.query.get(base.REF_FIELD, "")) if word else None
 
     def build_look_up(self, look_up: base.LookUp, access: base.Access) -> base.HttpRequest:
         url = _messages_url(self, access)
@@ -288,6 +288,7 @@ def _report(
         provider_ref=parent or uuid,
         status=_status(word, number),
         provider_status=word,
+        is_new_word=word.lower() not in STATUSES,
         recipient_e164=_e164(recipient),
         code=code if number else "",
         error_class=_class_of(number) if number else None,

@@ -104,10 +104,10 @@ class Twilio(base.OneByOne):
         fields = callback.form or callback.query
         if not fields.get("MessageSid"):
             return None
-        if "MessageStatus" in fields:
-            return _read_report(fields, callback.query.get(base.REF_FIELD, ""))
-        if "Body" in fields and fields.get("From"):
+        if fields.get("MessageStatus") not in STATUSES and "Body" in fields and fields.get("From"):
             return _read_inbound(fields)
+        if fields.get("MessageStatus"):
+            return _read_report(fields, callback.query.get(base.REF_FIELD, ""))
         return None
 
     def build_look_up(self, look_up: base.LookUp, access: base.Access) -> base.HttpRequest:
@@ -182,10 +182,8 @@ def _class_of(code: int) -> ErrorClass:
     return REPORT_CLASSES.get(code, ErrorClass.UNKNOWN)
 
 
-def _read_report(fields: Mapping[str, str], ref: str) -> base.DeliveryReport | None:
+def _read_report(fields: Mapping[str, str], ref: str) -> base.DeliveryReport:
     word, code = fields["MessageStatus"], fields.get("ErrorCode", "")
-    if word not in STATUSES:
-        return None
     return _report(
         ref=ref, sid=fields["MessageSid"], word=word, code=code, recipient=fields.get("To", "")
     )
@@ -206,6 +204,7 @@ def _report(*, ref: str, sid: str, word: str, code: str, recipient: str) -> base
         provider_ref=sid,
         status=_status(word, number),
         provider_status=word,
+        is_new_word=word not in STATUSES,
         recipient_e164=recipient,
         code=code,
         error_class=_class_of(number) if number else None,
