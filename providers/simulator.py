@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,31 @@ from providers.simulator_endings import finish, finish_all
 from providers.simulator_http import Connection, Request, json_response, moved, with_header
 from providers.simulator_ledger import Ledger, LedgerBroken, LedgerEntry, Submission
 from providers.simulator_phone import Phones
+from providers.simulator_pineapple import PineAppleWire
 from providers.simulator_plivo import PlivoWire
+from providers.simulator_simpletexting import SimpleTextingWire
+from providers.simulator_sinch import SinchWire
+from providers.simulator_slooce import SlooceWire
+from providers.simulator_textback import TextBackWire
 from providers.simulator_twilio import TwilioWire
+from providers.simulator_vonage_messages import VonageMessagesWire
+from providers.simulator_vonage_sms import VonageSmsWire
 from providers.simulator_wire import Wire
 
 HOST = "127.0.0.1"
 PARENT_CHECK_SECONDS = 0.5
 
-WIRES: tuple[Wire, ...] = (TwilioWire(), PlivoWire())
+WIRES: tuple[Wire, ...] = (
+    TwilioWire(),
+    PlivoWire(),
+    SinchWire(),
+    SimpleTextingWire(),
+    SlooceWire(),
+    TextBackWire(),
+    PineAppleWire(),
+    VonageSmsWire(),
+    VonageMessagesWire(),
+)
 
 
 class Simulator:
@@ -43,7 +60,7 @@ class Simulator:
         self._latency_at_start = latency
         self._ledger = Ledger(ledger_path)
         self._salt = secrets.randbits(64)
-        self._last_taken: dict[str, LedgerEntry] = {}  # by the provider's name
+        self._last_taken: dict[str, Sequence[LedgerEntry]] = {}  # by the provider's name
         self._connections = 0
         self._open_ones: set[Connection] = set()
         self._outbox: list[tuple[float, Connection, bytes, Ending]] = []
@@ -108,31 +125,38 @@ class Simulator:
             self._note(wire, sent, Verdict("refused_request", took=False))
             self._later(latency, connection, objection, Ending.ANSWER)
             return
-        verdict = self._behaviour.judge(sent)
-        entry = self._note(wire, sent, verdict)
-        answer = self._answer(wire, request, entry, verdict)
+        verdict = self._behaviour.judge(sent, learns_later=wire.learns_later)
+        entries = self._note(wire, sent, verdict)
+        answer = self._answer(wire, request, entries, verdict)
         go = partial(self._later, latency + verdict.delay, connection, answer, verdict.ending)
-        held = self._callbacks.taken(wire, entry, request) if verdict.took else None
-        if held is None:
-            go()
+        taken = entries if verdict.took else ()
+        held = [self._callbacks.taken(wire, entry, request) for entry in taken]
+        waits = [one for one in held if one is not None]
+        if waits:
+            asyncio.gather(*waits).add_done_callback(lambda _: go())
         else:
-            held.add_done_callback(lambda _: go())
+            go()
 
-    def _answer(self, wire: Wire, request: Request, entry: LedgerEntry, verdict: Verdict) -> bytes:
+    def _answer(
+        self, wire: Wire, request: Request, entries: Sequence[LedgerEntry], verdict: Verdict
+    ) -> bytes:
         if verdict.refusal is not None:
-            refused = wire.refused(verdict.refusal, entry.submission)
+            refused = wire.refused(verdict.refusal, [entry.submission for entry in entries])
             wait = verdict.retry_after
             return refused if wait is None else with_header(refused, "Retry-After", str(wait))
         if verdict.ending is Ending.MOVED:
             return moved(request.path)
         if verdict.ending is Ending.ANOTHERS:
-            return wire.accepted(self._last_taken.get(wire.name, entry))
-        self._last_taken[wire.name] = entry
-        return wire.accepted(entry)
+            return wire.accepted(self._last_taken.get(wire.name, entries))
+        self._last_taken[wire.name] = entries
+        return wire.accepted(entries)
 
-    def _note(self, wire: Wire, sent: Submission, verdict: Verdict) -> LedgerEntry:
+    def _note(
+        self, wire: Wire, sent: Sequence[Submission], verdict: Verdict
+    ) -> Sequence[LedgerEntry]:
         ref = wire.provider_ref(self._salt, self._ledger.next_seq) if verdict.took else ""
-        return self._ledger.note(sent, verdict=verdict.name, took=verdict.took, provider_ref=ref)
+        name, took = verdict.name, verdict.took
+        return [self._ledger.note(one, verdict=name, took=took, provider_ref=ref) for one in sent]
 
     def _later(self, delay: float, connection: Connection, answer: bytes, ending: Ending) -> None:
         if not self._outbox:

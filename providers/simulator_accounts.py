@@ -23,6 +23,11 @@ class Account:
     def token(self) -> str:
         return self.set_token or self.learnt_token
 
+    @property
+    def can_sign(self) -> bool:
+        """Also where nothing is signed."""
+        return bool(self.token) or not self.wire.signs_callbacks
+
 
 class Accounts:
     def __init__(self, wires: Sequence[Wire]) -> None:
@@ -39,6 +44,11 @@ class Accounts:
     def token(self, wire: Wire, name: str) -> str:
         account = self._known.get((wire.name, name))
         return account.token if account else ""
+
+    def address(self, wire: Wire, name: str) -> str:
+        """Where all of its callbacks go that name no address; empty where none is known."""
+        account = self._known.get((wire.name, name))
+        return account.inbound_url if account else ""
 
     def wire_named(self, provider: str) -> Wire:
         for wire in self._wires:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -144,17 +144,32 @@ class Behaviour:
     _buckets: dict[tuple[str, str], Bucket] = field(default_factory=dict)
     _throttled_once: set[str] = field(default_factory=set)
 
-    def judge(self, sent: Submission) -> Verdict:
-        verdict = self._ruled(sent) or self._magic(sent.to)
+    def judge(
+        self, sent: Sequence[Submission], *, learns_later: Collection[Refusal] = ()
+    ) -> Verdict:
+        """The verdict on a request: that on all it carries, or on one of them that is amiss.
+
+        Rules and rates are those of its account and number, which all of them share.
+        """
+        verdict = self._ruled(sent[0]) or self._magic_of(sent, learns_later)
         if verdict is None:
             verdict = THROTTLED if self.limits and not self._has_room(sent) else ACCEPTED
-        self.counters[verdict.name] += 1
+        self.counters[verdict.name] += len(sent)
         return verdict
 
     def _ruled(self, sent: Submission) -> Verdict | None:
         for rule in self.rules:
             if rule.applies(sent):
                 return MODES[rule.mode]
+        return None
+
+    def _magic_of(
+        self, sent: Sequence[Submission], learns_later: Collection[Refusal]
+    ) -> Verdict | None:
+        for one in sent:
+            verdict = self._magic(one.to)
+            if verdict is not None and verdict.refusal not in learns_later:
+                return verdict
         return None
 
     def _magic(self, to: str) -> Verdict | None:
@@ -165,12 +180,12 @@ class Behaviour:
         mode = MAGIC.get(digits)
         return MODES[mode] if mode else None
 
-    def _has_room(self, sent: Submission) -> bool:
-        """Take the message's segments from its account and its number, or from neither."""
-        now, price = self.clock(), segments.count(sent.text).parts
+    def _has_room(self, sent: Sequence[Submission]) -> bool:
+        """Take the request's segments from its account and its number, or from neither."""
+        now, price = self.clock(), sum(segments.count(one.text).parts for one in sent)
         buckets = [
             bucket
-            for scope, name in (("account", sent.account), ("number", sent.from_value))
+            for scope, name in (("account", sent[0].account), ("number", sent[0].from_value))
             if (bucket := self._bucket(scope, name, now))
         ]
         # A text longer than the whole burst passes on a full bucket and leaves a debt.

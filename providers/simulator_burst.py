@@ -78,6 +78,7 @@ class Burst:
                 to=to,
                 url=f"{self.url}{mark}{REF_FIELD}={ref}",
                 segments=1,
+                request_ref="",
                 taken_at=now,
             )
 
@@ -99,7 +100,7 @@ def read_burst(command: dict[str, Any], accounts: Accounts) -> Burst:
     only(told, MEMBERS)
     wire = accounts.wire_named(required(told, "provider"))
     account = accounts.named(required(told, "account"), provider=wire.name)
-    if not account.token:
+    if not account.can_sign:
         raise BadControl(f"the account {account.name} has no token known: give it one")
     url, file, word = (required(told, name) for name in ("url", "file", "word"))
     check_here(url, "url")

@@ -8,24 +8,33 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from providers import segments
 from providers.simulator_accounts import Accounts
+from providers.simulator_behaviour import MAGIC, MODES
 from providers.simulator_burst import Burst, read_burst
 from providers.simulator_control import BadControl, Order, members, number, only
-from providers.simulator_fates import Course, ReportOrders, course_of, draws, read_report_orders
+from providers.simulator_fates import (
+    FORGERIES,
+    Course,
+    ReportOrders,
+    Step,
+    course_of,
+    draws,
+    read_report_orders,
+)
 from providers.simulator_http import Request
-from providers.simulator_inbound import NUMBER, Inbox, Incoming, obstacle
+from providers.simulator_inbound import Inbox, Incoming, obstacle
 from providers.simulator_journey import Journey
 from providers.simulator_ledger import Ledger, LedgerEntry
 from providers.simulator_people import Heard as Heard
 from providers.simulator_people import People, Reply, read_reply_orders
 from providers.simulator_poster import Agenda, Callback, Poster, Seal
-from providers.simulator_wire import Taken, Wire, credentials
+from providers.simulator_wire import Fate, Taken, Wire, credentials
 
 MAX_RETRIES = 20
 UNREPORTED = Course(steps=(), pause=0.0, is_before_answer=False, arrives=True)
@@ -43,6 +52,7 @@ class Callbacks:
     ) -> None:
         self._ledger = ledger
         self._wires = wires
+        self._late_endings = {wire.name: _late_endings(wire) for wire in wires}
         self._salt = secrets.randbits(64)
         self._held: set[asyncio.Future[None]] = set()
         self._burst_task: asyncio.Task[None] | None = None
@@ -87,7 +97,8 @@ class Callbacks:
         is_on = self._reports is not None or self._people.orders is not None
         if not is_on:
             return None
-        message, course = _message_of(entry), self._course(wire, entry)
+        url = self._address(wire, entry)
+        message, course = _message_of(entry, url), self._course(wire, entry, url)
         held = None
         if course.is_before_answer and course.steps:
             held = asyncio.get_running_loop().create_future()
@@ -101,13 +112,23 @@ class Callbacks:
         if user == name:  # an API key's secret signs nothing
             self._accounts.find(wire, name).learnt_token = token
 
-    def _course(self, wire: Wire, entry: LedgerEntry) -> Course:
+    def _address(self, wire: Wire, entry: LedgerEntry) -> str:
+        if wire.names_callback_url:
+            return entry.submission.callback_url
+        return self._accounts.address(wire, entry.submission.account)
+
+    def _course(self, wire: Wire, entry: LedgerEntry, url: str) -> Course:
         to, orders = entry.submission.to, self._reports
         if orders is None:
             return UNREPORTED
         nth = self._ledger.times_taken(to)
-        course = course_of(orders, to, nth=nth, has_old_signature=wire.has_old_signature)
-        if course.steps and not entry.submission.callback_url:
+        has_old = wire.has_old_signature
+        course = course_of(
+            orders, to, nth=nth, has_old_signature=has_old, later=self._late_endings[wire.name]
+        )
+        steps = tuple(step for step in course.steps if _can_be_posted(step, wire))
+        course = replace(course, steps=steps)
+        if course.steps and not url:
             self._poster.left_out["no callback URL"] += 1
             return replace(course, steps=())
         return course
@@ -129,11 +150,12 @@ class Callbacks:
     def _write(self, wire: Wire, message: Taken, reply: Reply) -> None:
         """A person answers the text."""
         account = self._accounts.find(wire, message.account)
-        reason = obstacle(account) if NUMBER.fullmatch(message.sender) else "no number to write to"
+        seal = _reply_seal(wire, message, reply, self._reports)
+        is_heard = wire.writes_to.fullmatch(message.sender)
+        reason = obstacle(account, seal) if is_heard else "no number to write to"
         if reason:
             self._poster.left_out[reason] += 1
             return
-        seal = _reply_seal(wire, message, reply, self._reports)
         incoming = Incoming(
             account=account, sender=message.to, to=message.sender, text=reply.text, seal=seal
         )
@@ -208,7 +230,26 @@ class Callbacks:
         }
 
 
-def _message_of(entry: LedgerEntry) -> Taken:
+def _late_endings(wire: Wire) -> Mapping[str, Fate]:
+    """By the recipient's last digits: what this provider only reports, where others say it."""
+    endings = {}
+    for digits, mode in MAGIC.items():
+        refusal = MODES[mode].refusal
+        if refusal is not None and refusal in wire.learns_later:
+            endings[digits] = wire.learns_later[refusal]
+    return endings
+
+
+def _can_be_posted(step: Step, wire: Wire) -> bool:
+    """A fate that the provider has no word for is not reported, and no seal forged that it lacks.
+
+    Half a report is known for what it is without one.
+    """
+    is_forgery = step.seal in FORGERIES and not wire.signs_callbacks
+    return step.fate in wire.words and not is_forgery
+
+
+def _message_of(entry: LedgerEntry, url: str) -> Taken:
     sent = entry.submission
     return Taken(
         account=sys.intern(sent.account),
@@ -216,8 +257,9 @@ def _message_of(entry: LedgerEntry) -> Taken:
         provider_ref=entry.provider_ref,
         sender=sys.intern(sent.from_value),
         to=sent.to,
-        url=sent.callback_url,
+        url=url,
         segments=segments.count(sent.text).parts,
+        request_ref=sent.request_ref,
         taken_at=entry.received_at,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from providers.simulator_wire import Fate
 # The last four digits of the recipient, the same for every provider, when reports are on.
 ENDINGS = {"0004": Fate.BLOCKED, "0012": Fate.EXPIRED}
 NEVER_REPORTED = "0010"
+NOTHING: Mapping[str, Fate] = {}
 OUT_OF_ORDER_AND_TWICE = "0011"
 FORGERIES = (Seal.WRONG, Seal.NONE, Seal.CHANGED)
 _DRAWS = struct.Struct(">8I")
@@ -87,12 +89,19 @@ def draws(what: str) -> tuple[float, ...]:
     return tuple(number / 2**32 for number in _DRAWS.unpack(digest))
 
 
-def course_of(orders: ReportOrders, to: str, *, nth: int, has_old_signature: bool) -> Course:
-    """What is reported of the nth text to this number."""
+def course_of(
+    orders: ReportOrders,
+    to: str,
+    *,
+    nth: int,
+    has_old_signature: bool,
+    later: Mapping[str, Fate] = NOTHING,
+) -> Course:
+    """What is reported of the nth text to this number. `later`: further endings by its digits."""
     word, jitter, twice, turned, forged, forgery, early, old = draws(f"{orders.seed} {to} {nth}")
     digits = to[-4:]
     is_magic = digits == OUT_OF_ORDER_AND_TWICE
-    final = ENDINGS.get(digits) or _final(orders, word)
+    final = later.get(digits) or ENDINGS.get(digits) or _final(orders, word)
     seal = Seal.OLD if has_old_signature and old < orders.v2 else Seal.GENUINE
     copies = 2 if is_magic or twice < orders.twice else 1
     steps = [Step(final, copies, seal)]

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import cast
 
 MAX_HEAD = 16 * 1024
-MAX_BODY = 64 * 1024
+MAX_BODY = 4 * 1024 * 1024  # a thousand texts with all that belongs to each
 MAX_WAITING = 4 * (MAX_HEAD + MAX_BODY)  # bytes of further requests while one is being answered
 LINGER_SECONDS = 1
 METHODS = {b"GET": "GET", b"POST": "POST"}

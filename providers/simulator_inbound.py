@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
@@ -15,11 +14,10 @@ from providers.simulator_control import BadControl, flag, members, only, require
 from providers.simulator_ledger import Ledger
 from providers.simulator_people import Heard, Memory, checked_text
 from providers.simulator_poster import GENUINE, Callback, Post, Poster, Seal
-from providers.simulator_wire import Inbound
+from providers.simulator_wire import KEYWORD, NUMBER, Inbound
 
 MAX_TIMES = 1_000
 REMEMBERED = 10_000  # texts whose repeats are counted
-NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")  # E.164, or a short code
 SIGNED_TEXT = "Thanks"  # what a forger had before it changed the text
 FORGERIES = {"wrong": Seal.WRONG, "none": Seal.NONE, "changed": Seal.CHANGED}
 MEMBERS = {"from", "to", "text", "times", "forged", "v2", "provider_ref", "account", "provider"}
@@ -53,15 +51,20 @@ class Inbox:
         """{"inbound": {"from": …, "to": …, "text": …, …}}"""
         told = members(command, "inbound")
         only(told, MEMBERS)
-        sender, to = _number(told, "from"), _number(told, "to")
+        sender, to = _number(told, "from"), required(told, "to")
+        if not KEYWORD.fullmatch(to):
+            _number(told, "to")
         words = text(told, "text")
         if words is None:
             raise BadControl("text is missing")
         times = whole({"times": 1, **told}, "times", at_least=1)
         if times > MAX_TIMES:
             raise BadControl(f"times must be at most {MAX_TIMES:,}")
+        account = self._account(told, to)
+        if not account.wire.writes_to.fullmatch(to):
+            raise BadControl(f"at {account.wire.name} nobody can write to {to}")
         incoming = Incoming(
-            account=self._account(told, to),
+            account=account,
             sender=sender,
             to=to,
             text=checked_text(words),
@@ -82,49 +85,53 @@ class Inbox:
 
         Raises BadControl when it can go nowhere.
         """
-        why_not = obstacle(incoming.account)
+        why_not = obstacle(incoming.account, incoming.seal)
         if why_not:
-            raise BadControl(f"the account {incoming.account.name} has {why_not}: give it one")
-        numbers = [self._ledger.next_callback() for _ in range(incoming.times)]
-        wire = incoming.account.wire
-        ref = incoming.provider_ref or wire.inbound_ref(self._salt, numbers[0])
-        callback = self._callback(incoming, ref)
+            raise BadControl(f"the account {incoming.account.name} has {why_not}")
+        number, wire = self._ledger.next_callback(), incoming.account.wire
+        ref = incoming.provider_ref or wire.inbound_ref(self._salt, number)
+        callbacks = self._callbacks(incoming, ref) * incoming.times
+        numbers = [number, *(self._ledger.next_callback() for _ in callbacks[1:])]
         heard = Heard(time.time(), incoming.to, incoming.text)
-        if callback.seal in GENUINE:
+        if incoming.seal in GENUINE:
             self.memory.add(incoming.sender, heard)
-            self._remember(ref, callback)
-        for number in reversed(numbers) if first else numbers:
-            post = Post(callback, partial(_heard, heard), number=number, is_told_each=True)
+        posts = [
+            Post(callback, partial(_heard, heard), number=number, is_told_each=True)
+            for callback, number in zip(callbacks, numbers, strict=True)
+        ]
+        for post in reversed(posts) if first else posts:
             self._poster.post(post, first=first)
         return ref, numbers
 
-    def _callback(self, incoming: Incoming, ref: str) -> Callback:
-        account, wire = incoming.account, incoming.account.wire
-        form, signed = (
-            wire.inbound_form(
-                Inbound(
-                    account=account.name,
-                    provider_ref=ref,
-                    sender=incoming.sender,
-                    to=incoming.to,
-                    text=words,
-                )
-            )
-            for words in (incoming.text, SIGNED_TEXT)
+    def _callbacks(self, incoming: Incoming, ref: str) -> list[Callback]:
+        whole = Inbound(
+            account=incoming.account.name,
+            provider_ref=ref,
+            sender=incoming.sender,
+            to=incoming.to,
+            text=incoming.text,
         )
+        pieces = incoming.account.wire.pieces(whole)
+        return [self._callback(incoming, piece) for piece in pieces]
+
+    def _callback(self, incoming: Incoming, inbound: Inbound) -> Callback:
+        account, wire, ref = incoming.account, incoming.account.wire, inbound.provider_ref
+        form = wire.inbound_form(inbound)
+        signed = wire.inbound_form(replace(inbound, text=SIGNED_TEXT))
         callback = Callback(
             wire=wire,
             account=account.name,
             kind="inbound",
             url=account.inbound_url,
             form=form,
-            what=_what(incoming, ref),
+            what=_what(incoming, inbound),
             seal=incoming.seal,
             signed_form=signed if incoming.seal is Seal.CHANGED else {},
         )
         earlier = self._posted.get(ref)
-        if earlier is not None and callback.seal in GENUINE:
-            callback.copies = earlier.copies
+        if callback.seal in GENUINE:
+            callback.copies = earlier.copies if earlier else 0
+            self._remember(ref, callback)
         return callback
 
     def _remember(self, ref: str, callback: Callback) -> None:
@@ -143,24 +150,26 @@ class Inbox:
         return self._accounts.find(self._accounts.wire_named(found[0]), found[1])
 
 
-def obstacle(account: Account) -> str:
-    """Why no text can come in for this account; nothing when it can."""
+def obstacle(account: Account, seal: Seal = Seal.GENUINE) -> str:
+    """What this account lacks for a text to come in; nothing when it can."""
     if not account.inbound_url:
         return "no inbound_url"
-    return "" if account.token else "no token known"
+    if seal not in GENUINE and not account.wire.signs_callbacks:
+        return "no signature to forge"
+    return "" if account.can_sign else "no token known"
 
 
 def _heard(heard: Heard, answer: int) -> None:
     heard.answer = answer
 
 
-def _what(incoming: Incoming, ref: str) -> tuple[str, str]:
+def _what(incoming: Incoming, inbound: Inbound) -> tuple[str, str]:
     account, is_genuine = incoming.account, incoming.seal in GENUINE
     return (
         f'"provider":{quoted(account.wire.name)},"account":{quoted(account.name)},'
         f'"genuine":{"true" if is_genuine else "false"}',
-        f'"provider_ref":{quoted(ref)},"from":{quoted(incoming.sender)},'
-        f'"to":{quoted(incoming.to)},"text":{quoted(incoming.text)}',
+        f'"provider_ref":{quoted(inbound.provider_ref)},"from":{quoted(inbound.sender)},'
+        f'"to":{quoted(inbound.to)},"text":{quoted(inbound.text)}',
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from json.encoder import encode_basestring_ascii as quoted
 
 from providers.simulator_fates import Course, Step
@@ -14,7 +14,7 @@ from providers.simulator_wire import Report, Taken, Wire
 
 @dataclass(eq=False, slots=True)
 class Journey:
-    """A step's reports leave together; the next step comes when they were answered, after a pause.
+    """A step's reports leave together; the next step comes when all were answered, after a pause.
 
     `ended` is called once, after the last one.
     """
@@ -28,8 +28,8 @@ class Journey:
     held: asyncio.Future[None] | None = None  # what waits until the reports were answered
     _step: int = 0
     _open: int = 0  # reports of the step in hand
-    _last: Callback | None = None  # the last genuine one
-    _was_taken: bool = False  # it was answered 2xx
+    _last: dict[str, Callback] = field(default_factory=dict)  # the last genuine one of each part
+    _was_taken: bool = False  # all of the step before were answered 2xx
 
     def go_on(self) -> None:
         if self._step == len(self.course.steps):
@@ -46,28 +46,28 @@ class Journey:
         if is_borne and not (self._last and self._was_taken):
             self.go_on()  # what was not taken gives nobody anything to repeat
             return
-        callback = self._callback(step)
-        self._open = step.copies
-        for _ in range(step.copies):
+        callbacks = [self._callback(step, part) for part in self.wire.parts(self.message)]
+        self._open, self._was_taken = step.copies * len(callbacks), True
+        for callback in callbacks * step.copies:
             post = Post(callback, self._answered)
             self.poster.post(post, first=self.course.is_before_answer)
 
-    def _callback(self, step: Step) -> Callback:
-        words, message = self.wire.words, self.message
-        if step.seal is Seal.REPEATED and self._last is not None:
-            return replace(self._last, seal=step.seal, copied=self._last.headers)
+    def _callback(self, step: Step, message: Taken) -> Callback:
+        words, last = self.wire.words, self._last.get(message.provider_ref)
+        if step.seal is Seal.REPEATED and last is not None:
+            return replace(last, seal=step.seal, copied=last.headers)
         callback = report_callback(self.wire, message, words[step.fate], seal=step.seal)
         if step.seal is Seal.CHANGED:
             final = next(s.fate for s in reversed(self.course.steps) if s.seal in GENUINE)
             callback.signed_form = self.wire.report_form(message, words[final])
-        elif step.seal is Seal.COPIED and self._last is not None:
-            callback.copied = self._last.headers
+        elif step.seal is Seal.COPIED and last is not None:
+            callback.copied, callback.added = last.headers, last.added
         elif step.seal in GENUINE:
-            self._last = callback
+            self._last[message.provider_ref] = callback
         return callback
 
     def _answered(self, answer: int) -> None:
-        self._was_taken = 200 <= answer < 300
+        self._was_taken = self._was_taken and 200 <= answer < 300
         self._open -= 1
         if self._open == 0:
             self.go_on()

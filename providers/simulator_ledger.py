@@ -34,6 +34,7 @@ class Submission:
     to: str
     text: str
     ref: str
+    request_ref: str = ""  # of a request that may carry several
     callback_url: str = field(default="", compare=False)  # for its reports; not in the ledger
 
 
@@ -58,6 +59,7 @@ class Ledger:
         self._path = path
         self._offsets = array("Q")  # where the entry with seq 1, 2, 3 ... starts
         self._by_recipient: dict[str, tuple[int, ...]] = {}  # the seqs of what was taken
+        self._by_request: dict[str, int] = {}  # the seq of the first one taken with it
         self._recent: OrderedDict[str, None] = OrderedDict()
         self._senders: dict[str, tuple[str, str]] = {}
         self._gathered: list[str] = []
@@ -85,6 +87,8 @@ class Ledger:
         if took:
             sent = submission
             self._remember(sent.to, seq, sender=sent.from_value, of=(sent.provider, sent.account))
+            if sent.request_ref:
+                self._by_request.setdefault(sent.request_ref, seq)
         return LedgerEntry(
             seq=seq,
             received_at=now,
@@ -133,6 +137,14 @@ class Ledger:
         lines = os.pread(self._file, _LINES_OF_ONE, self._offsets[seq - 1]).split(b"\n", 2)
         return next(iter(_entries(lines[:2])), None)
 
+    def taken_with(self, request_ref: str) -> list[LedgerEntry]:
+        """All of the request, which stand together."""
+        entries, seq = [], self._by_request.get(request_ref, 0)
+        while (entry := self.entry(seq)) and entry.submission.request_ref == request_ref:
+            entries.append(entry)
+            seq += 1
+        return entries
+
     def taken_for(self, recipient: str) -> list[LedgerEntry]:
         found = (self.entry(seq) for seq in self._by_recipient.get(recipient, ()))
         return [entry for entry in found if entry is not None]
@@ -175,6 +187,8 @@ class Ledger:
             last = self._last_request
             of = (last["provider"], last["account"])
             self._remember(last["to"], plain["seq"], sender=last["from"], of=of)
+            if request_ref := last.get("request"):
+                self._by_request.setdefault(request_ref, plain["seq"])
         elif "callback" in plain:
             self._callbacks = max(self._callbacks, plain["callback"])
 
@@ -228,6 +242,7 @@ def _entry(received: dict[str, Any], verdict: dict[str, Any]) -> LedgerEntry:
             received["to"],
             received["text"],
             received["ref"],
+            received.get("request", ""),
         ),
         verdict=verdict.get("verdict", ""),
         took=verdict.get("took", False),
@@ -238,10 +253,11 @@ def _entry(received: dict[str, Any], verdict: dict[str, Any]) -> LedgerEntry:
 def _lines(
     seq: int, at: float, sent: Submission, verdict: str, took: bool, provider_ref: str
 ) -> str:
+    request = f',"request":{quoted(sent.request_ref)}' if sent.request_ref else ""
     return (
         f'{{"seq":{seq},"received_at":{at:.6f},"provider":{quoted(sent.provider)},'
         f'"account":{quoted(sent.account)},"from":{quoted(sent.from_value)},'
-        f'"to":{quoted(sent.to)},"text":{quoted(sent.text)},"ref":{quoted(sent.ref)}}}\n'
+        f'"to":{quoted(sent.to)},"text":{quoted(sent.text)},"ref":{quoted(sent.ref)}{request}}}\n'
         f'{{"seq":{seq},"verdict":{quoted(verdict)},"took":{"true" if took else "false"},'
         f'"provider_ref":{quoted(provider_ref)}}}\n'
     )

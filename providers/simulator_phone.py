@@ -18,9 +18,9 @@ from urllib.parse import parse_qs
 
 from providers.simulator_control import BadControl
 from providers.simulator_http import Request, json_response, response
-from providers.simulator_inbound import NUMBER
 from providers.simulator_ledger import Ledger
 from providers.simulator_people import Heard, checked_text
+from providers.simulator_wire import KEYWORD, NUMBER
 
 PAGE = Path(__file__).resolve().parent.parent / "templates" / "providers" / "phone.html"
 PHONES_SHOWN = 50
@@ -153,7 +153,8 @@ def _read_answer(body: bytes) -> tuple[str, str, str]:
             pass
         case _:
             raise BadControl("an answer has from, to and text")
-    if not NUMBER.fullmatch(phone) or not NUMBER.fullmatch(to):
+    is_address = NUMBER.fullmatch(to) or KEYWORD.fullmatch(to)
+    if not NUMBER.fullmatch(phone) or not is_address:
         raise BadControl("from and to must be phone numbers like +15550100123, or short codes")
     if not text.strip():
         raise BadControl("the answer is empty")

@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,7 +19,7 @@ from providers.simulator_behaviour import Refusal
 from providers.simulator_http import Request, json_response
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
 from providers.simulator_twilio import ref_in
-from providers.simulator_wire import Fate, Inbound, Report, Taken, credentials
+from providers.simulator_wire import Fate, Inbound, Report, Taken, UsualWire, credentials, form_body
 
 MAX_CHARS = 1_600
 MAX_PAGE = 20
@@ -51,7 +51,7 @@ FILTERS = {
 }
 
 
-class PlivoWire:
+class PlivoWire(UsualWire):
     name = "plivo"
     prefix = "/v1/Account/"
     account_prefixes: tuple[str, ...] = ("MA", "SA")
@@ -66,51 +66,53 @@ class PlivoWire:
     known_words = frozenset(
         {"queued", "sent", "delivered", "read", "undelivered", "failed", "rejected"}
     )
+    learns_later: Mapping[Refusal, Fate] = {}
     has_old_signature = True
     answer_seconds = 8.0
 
-    def read(self, request: Request) -> Submission | None:
-        """The message that was submitted; None when this is no submission at all."""
+    def read(self, request: Request) -> Sequence[Submission] | None:
         account, rest = _account_and_rest(request.path)
         if rest != "Message/":
             return None
         fields = _read_json(request.body)
         url = _text(fields, "url")
-        return Submission(
+        submission = Submission(
             self.name,
             account,
             _e164(_text(fields, "src") or _text(fields, "powerpack_uuid")),
             _e164(_text(fields, "dst")),
             _text(fields, "text"),
             ref_in(url),
-            url,
+            callback_url=url,
         )
+        return (submission,)
 
-    def objection(self, request: Request, sent: Submission) -> bytes | None:
-        """What is wrong with the request itself, before anything is tried."""
-        if not _may_use(request.header(b"authorization"), sent.account):
+    def objection(self, request: Request, sent: Sequence[Submission]) -> bytes | None:
+        (one,) = sent
+        if not _may_use(request.header(b"authorization"), one.account):
             return self.refused(Refusal.UNAUTHORISED)
-        if not sent.to:
+        if not one.to:
             return _error(*(NO_RECIPIENT if _read_json(request.body) else NOT_JSON))
-        if not sent.from_value:
+        if not one.from_value:
             return _error(*NO_SENDER)
-        if "<" in sent.to:
+        if "<" in one.to:
             return _error(*MANY_RECIPIENTS)
-        if not sent.text:
+        if not one.text:
             return _error(*NO_TEXT)
-        return _error(*TEXT_TOO_LONG) if len(sent.text) > MAX_CHARS else None
+        return _error(*TEXT_TOO_LONG) if len(one.text) > MAX_CHARS else None
 
     def provider_ref(self, salt: int, seq: int) -> str:
         return str(uuid.UUID(int=salt << 64 | seq))
 
-    def accepted(self, entry: LedgerEntry) -> bytes:
+    def accepted(self, entries: Sequence[LedgerEntry]) -> bytes:
+        (entry,) = entries
         return _answer(202, message="message(s) queued", message_uuid=[entry.provider_ref])
 
-    def refused(self, refusal: Refusal, sent: Submission | None = None) -> bytes:
+    def refused(self, refusal: Refusal, sent: Sequence[Submission] = ()) -> bytes:
         """An invalid number is named in an answer that otherwise reads like a success."""
         if refusal is not Refusal.INVALID_RECIPIENT:
             return _error(*REFUSALS[refusal])
-        invalid = [_digits(sent.to)] if sent else []
+        invalid = [_digits(one.to) for one in sent]
         return _answer(202, message="message(s) queued", message_uuid=[], invalid_number=invalid)
 
     def not_found(self) -> bytes:
@@ -171,6 +173,9 @@ class PlivoWire:
             "MessageIntent": "",
             "PowerpackUUID": "",
         }
+
+    def body(self, form: Mapping[str, str]) -> bytes:
+        return form_body(form)
 
     def inbound_ref(self, salt: int, callback: int) -> str:
         return self.provider_ref(salt, INBOUND | callback)

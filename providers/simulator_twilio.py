@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
@@ -15,7 +15,7 @@ from providers.base import REF_FIELD
 from providers.simulator_behaviour import Refusal
 from providers.simulator_http import Request, response
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
-from providers.simulator_wire import Fate, Inbound, Report, Taken, credentials
+from providers.simulator_wire import Fate, Inbound, Report, Taken, UsualWire, credentials, form_body
 
 MAX_CHARS = 1_600
 MAX_PAGE = 1_000
@@ -38,7 +38,7 @@ NOT_FOUND = (404, 20404, "The requested resource was not found")
 FILTER_NOT_SPOKEN = (400, 20001, "Only To, From and PageSize are spoken here")
 
 
-class TwilioWire:
+class TwilioWire(UsualWire):
     name = "twilio"
     prefix = "/2010-04-01/"
     account_prefixes: tuple[str, ...] = ("AC",)
@@ -54,44 +54,46 @@ class TwilioWire:
         {"accepted", "scheduled", "queued", "sending", "sent", "delivered", "read"}
         | {"partially_delivered", "undelivered", "failed", "canceled"}
     )
-    has_old_signature = False
+    learns_later: Mapping[Refusal, Fate] = {}
     answer_seconds = 15.0
 
-    def read(self, request: Request) -> Submission | None:
-        """The message that was submitted; None when this is no submission at all."""
+    def read(self, request: Request) -> Sequence[Submission] | None:
         account, rest = _account_and_rest(request.path)
         if rest != "Messages.json":
             return None
         form = read_form(request.body)
-        return Submission(
+        url = form.get("StatusCallback", "")
+        submission = Submission(
             self.name,
             account,
             form.get("From") or form.get("MessagingServiceSid", ""),
             form.get("To", ""),
             form.get("Body", ""),
-            ref_in(url := form.get("StatusCallback", "")),
-            url,
+            ref_in(url),
+            callback_url=url,
         )
+        return (submission,)
 
-    def objection(self, request: Request, sent: Submission) -> bytes | None:
-        """What is wrong with the request itself, before anything is tried."""
-        if not _may_use(request.header(b"authorization"), sent.account):
+    def objection(self, request: Request, sent: Sequence[Submission]) -> bytes | None:
+        (one,) = sent
+        if not _may_use(request.header(b"authorization"), one.account):
             return _error(*REFUSALS[Refusal.UNAUTHORISED])
-        if not sent.to:
+        if not one.to:
             return _error(*NO_RECIPIENT)
-        if not sent.from_value:
+        if not one.from_value:
             return _error(*NO_SENDER)
-        if not sent.text:
+        if not one.text:
             return _error(*NO_TEXT)
-        return _error(*TEXT_TOO_LONG) if len(sent.text) > MAX_CHARS else None
+        return _error(*TEXT_TOO_LONG) if len(one.text) > MAX_CHARS else None
 
     def provider_ref(self, salt: int, seq: int) -> str:
         return f"SM{salt:016x}{seq:016x}"
 
-    def accepted(self, entry: LedgerEntry) -> bytes:
+    def accepted(self, entries: Sequence[LedgerEntry]) -> bytes:
+        (entry,) = entries
         return response(201, _message(entry, "queued"))
 
-    def refused(self, refusal: Refusal, sent: Submission | None = None) -> bytes:
+    def refused(self, refusal: Refusal, sent: Sequence[Submission] = ()) -> bytes:
         return _error(*REFUSALS[refusal])
 
     def not_found(self) -> bytes:
@@ -150,6 +152,9 @@ class TwilioWire:
             "From": inbound.sender,
             "ApiVersion": "2010-04-01",
         }
+
+    def body(self, form: Mapping[str, str]) -> bytes:
+        return form_body(form)
 
     def inbound_ref(self, salt: int, callback: int) -> str:
         return f"SM{salt:016x}{INBOUND | callback:016x}"

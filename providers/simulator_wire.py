@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 from typing import Protocol
+from urllib.parse import quote_plus
 
+from providers.base import Part
 from providers.simulator_behaviour import Refusal
 from providers.simulator_http import Request
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+
+NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")  # E.164, or a short code
+KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]{1,19}")  # of a number that several share
 
 
 class Fate(Enum):
@@ -24,6 +30,8 @@ class Fate(Enum):
     FAILED = auto()
     BLOCKED = auto()  # by the carrier
     EXPIRED = auto()
+    LANDLINE = auto()  # where it is not refused at once
+    OPTED_OUT = auto()  # as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class Taken:
     to: str
     url: str
     segments: int
+    request_ref: str
     taken_at: float  # seconds of the real Unix clock
 
 
@@ -53,35 +62,91 @@ class Inbound:
     sender: str
     to: str
     text: str
+    part: Part | None = None  # of a long text, where it comes in parts
 
 
 class Wire(Protocol):
     """How one provider speaks."""
 
     name: str
-    prefix: str  # of the paths that are its
     account_prefixes: tuple[str, ...]  # of its accounts' names
-    words: Mapping[Fate, Report]
+    words: Mapping[Fate, Report]  # a fate without one is not reported
+    learns_later: Mapping[Refusal, Fate]  # what it does not say at once, but reports
     known_words: frozenset[str]  # all that a report may say
+    signs_callbacks: bool  # else an account needs no token, and nobody can forge a signature
     has_old_signature: bool
+    names_callback_url: bool  # its messages say where they are reported; else the account's address
+    writes_to: re.Pattern[str]  # what people can text to, of what messages are sent from
     answer_seconds: float  # how long it waits for our answer
 
-    def read(self, request: Request) -> Submission | None: ...
-    def objection(self, request: Request, sent: Submission) -> bytes | None: ...
-    def provider_ref(self, salt: int, seq: int) -> str: ...
-    def accepted(self, entry: LedgerEntry) -> bytes: ...
-    def refused(self, refusal: Refusal, sent: Submission | None = None) -> bytes: ...
+    @property
+    def prefix(self) -> str | tuple[str, ...]:
+        """Of the paths that are its."""
+
+    def read(self, request: Request) -> Sequence[Submission] | None:
+        """The messages that were submitted, one at least; None when it is no submission at all."""
+
+    def objection(self, request: Request, sent: Sequence[Submission]) -> bytes | None:
+        """What is wrong with the request itself, before anything is tried."""
+
+    def provider_ref(self, salt: int, seq: int) -> str:
+        """Of a message, or of all of a request, whose first one has this place in the ledger."""
+
+    def accepted(self, entries: Sequence[LedgerEntry]) -> bytes: ...
+    def refused(self, refusal: Refusal, sent: Sequence[Submission] = ()) -> bytes: ...
     def not_found(self) -> bytes: ...
     def look_up(self, request: Request, ledger: Ledger) -> bytes: ...
 
+    def parts(self, message: Taken) -> Sequence[Taken]:
+        """What of a message has a report of its own."""
+
     def report_form(self, message: Taken, report: Report) -> dict[str, str]: ...
+    def pieces(self, inbound: Inbound) -> Sequence[Inbound]:
+        """What of a text that comes in has a callback of its own."""
+
     def inbound_form(self, inbound: Inbound) -> dict[str, str]: ...
+    def body(self, form: Mapping[str, str]) -> bytes:
+        """The body of a callback with these fields."""
+
     def inbound_ref(self, salt: int, callback: int) -> str: ...
     def sign(self, token: str, url: str, form: Mapping[str, str], *, old: bool) -> dict[str, str]:
         """The headers that its own package makes; `old`: by its older scheme, if it has one."""
 
+    def signed_fields(self, token: str, form: Mapping[str, str]) -> dict[str, str]:
+        """What its signature adds to the fields themselves."""
+
     def retry_after(self, tries: int, answer: int, *, connected: bool) -> float | None:
         """Seconds until it posts again after so many tries; None: it does not."""
+
+
+class UsualWire:
+    """What most providers have in common."""
+
+    signs_callbacks = True
+    names_callback_url = True
+    has_old_signature = False
+    writes_to = NUMBER
+
+    def parts(self, message: Taken) -> Sequence[Taken]:
+        return (message,)
+
+    def pieces(self, inbound: Inbound) -> Sequence[Inbound]:
+        return (inbound,)
+
+    def signed_fields(self, token: str, form: Mapping[str, str]) -> dict[str, str]:
+        return {}
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+
+
+def form_body(form: Mapping[str, str]) -> bytes:
+    """As urlencode does it, for a fifth of the time; the names are plain."""
+    pairs = (
+        f"{name}={value if _PLAIN.fullmatch(value) else quote_plus(value)}"
+        for name, value in form.items()
+    )
+    return "&".join(pairs).encode("ascii")
 
 
 @lru_cache(maxsize=1024)
