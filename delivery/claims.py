@@ -39,7 +39,7 @@ WITH grants AS (
 )
 DELETE FROM delivery_due d WHERE d.message_id = ANY (ARRAY(SELECT message_id FROM picked))
 RETURNING d.message_id, d.brand_id, d.campaign_id, d.lane_id, d.queue, d.priority, d.segments,
-          d.not_before, d.expires_at, d.tries, d.strikes, d.crashes, d.reason
+          d.not_before, d.expires_at, d.tries, d.strikes, d.crashes, d.reason, d.goes_alone
 """
 
 CLAIM_ALONE = """
@@ -49,15 +49,15 @@ WITH picked AS MATERIALIZED (
 )
 DELETE FROM delivery_due d WHERE d.message_id = ANY (ARRAY(SELECT message_id FROM picked))
 RETURNING d.message_id, d.brand_id, d.campaign_id, d.lane_id, d.queue, d.priority, d.segments,
-          d.not_before, d.expires_at, d.tries, d.strikes, d.crashes, d.reason
+          d.not_before, d.expires_at, d.tries, d.strikes, d.crashes, d.reason, d.goes_alone
 """
 
 PUT_BACK = """
 INSERT INTO delivery_due (message_id, brand_id, campaign_id, lane_id, queue, priority, segments,
-                          not_before, expires_at, tries, strikes, crashes, reason)
+                          not_before, expires_at, tries, strikes, crashes, reason, goes_alone)
 SELECT * FROM unnest(
     %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::int[],
-    %s::timestamptz[], %s::timestamptz[], %s::int[], %s::int[], %s::int[], %s::text[])
+    %s::timestamptz[], %s::timestamptz[], %s::int[], %s::int[], %s::int[], %s::text[], %s::bool[])
 """
 
 
@@ -89,6 +89,7 @@ class Claimed:
     strikes: int
     crashes: int
     reason: str
+    goes_alone: bool
 
     def hold(self, reason: Reason, until: datetime) -> None:
         self.reason, self.not_before = reason, until

@@ -97,7 +97,8 @@ FROM delivery_singletext WHERE message_id = ANY(%s::bigint[])
 
 LANES = """
 SELECT n.id, a.id, n.value, n.kind, n.segments_per_second, a.in_flight,
-       a.kind, a.base_url, a.sealed_credentials, a.is_simulated,
+       a.kind, a.base_url, a.sealed_credentials, a.is_simulated, a.definition,
+       a.webhook_key,
        n.paused_at IS NULL AND n.retired_at IS NULL AND a.paused_at IS NULL
        AND a.retired_at IS NULL AND coalesce(n.rests_until <= %s, true)
 FROM providers_sendernumber n JOIN providers_provideraccount a ON a.id = n.account_id
@@ -216,18 +217,34 @@ def _lane(
     base_url: str,
     sealed: bytes,
     is_simulated: bool,
+    definition: str,
+    webhook_key: str,
     is_usable: bool,
 ) -> LaneFacts:
-    access = _access(provider, base_url, bytes(sealed), is_simulated)
-    most = adapter(provider).max_chars
+    access = _access(provider, base_url, bytes(sealed), is_simulated, definition, webhook_key)
+    speaks = adapter(provider, definition)
     usable = is_usable and access is not None
-    return LaneFacts(account_id, value, kind, rate, in_flight, most, usable, access)
+    return LaneFacts(
+        account_id, value, kind, rate, in_flight, speaks.max_chars, usable, access, speaks.fit
+    )
 
 
 @lru_cache(maxsize=256)
-def _access(kind: str, base_url: str, sealed: bytes, is_simulated: bool) -> Access | None:
+def _access(
+    kind: str,
+    base_url: str,
+    sealed: bytes,
+    is_simulated: bool,
+    definition: str,
+    webhook_key: str,
+) -> Access | None:
     account = ProviderAccount(
-        kind=kind, base_url=base_url, sealed_credentials=sealed, is_simulated=is_simulated
+        kind=kind,
+        base_url=base_url,
+        sealed_credentials=sealed,
+        is_simulated=is_simulated,
+        definition=definition,
+        webhook_key=webhook_key,
     )
     try:
         return account.access()

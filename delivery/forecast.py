@@ -39,7 +39,8 @@ PATIENTLY = "SELECT set_config('statement_timeout', %s, true), set_config('work_
 AS_USUAL = "SET LOCAL statement_timeout TO DEFAULT; SET LOCAL work_mem TO DEFAULT"
 
 NUMBERS = """
-SELECT n.id, a.id, n.segments_per_second, a.segments_per_second, a.price_micros, a.kind
+SELECT n.id, a.id, n.segments_per_second, a.segments_per_second, a.price_micros,
+       a.kind, a.definition
 FROM providers_sendernumber n JOIN providers_provideraccount a ON a.id = n.account_id
 WHERE n.id = ANY(%s::bigint[])
 """
@@ -187,8 +188,10 @@ def _forecast(campaign: Campaign, now: datetime) -> Forecast:
 
 def _numbers(lanes: Sequence[Lane]) -> dict[int, Number]:
     return {
-        number_id: Number(Pipe(account_id, rate, account_rate), price, adapter(kind).max_chars)
-        for number_id, account_id, rate, account_rate, price, kind in sql.rows(
+        number_id: Number(
+            Pipe(account_id, rate, account_rate), price, adapter(kind, definition).max_chars
+        )
+        for number_id, account_id, rate, account_rate, price, kind, definition in sql.rows(
             NUMBERS, [lane.number_id for lane in lanes]
         )
     }

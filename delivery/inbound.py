@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import OperationalError, transaction
 
 from compliance import consent
 from compliance.keywords import Label, classify
-from delivery import blockers, people, replies, sql
+from delivery import blockers, people, pieces, replies, sql
 from delivery.states import ReplyKind
 from providers.base import InboundMessage
 
@@ -116,6 +116,7 @@ class Arrived:
     raw: Mapping[str, object]
     brand_id: int | None
     now: datetime
+    is_whole: bool = True
 
 
 def store(account_id: int, message: InboundMessage, raw: Mapping[str, object]) -> int:
@@ -133,10 +134,14 @@ def store(account_id: int, message: InboundMessage, raw: Mapping[str, object]) -
             *(message.from_e164[:LONGEST_VALUE], message.to_value[:LONGEST_VALUE]),
             *(
                 message.text.replace("\0", "\ufffd"),
-                sql.json({**raw, "opted_out": message.is_provider_optout}),
+                sql.json({**raw, "opted_out": message.is_provider_optout, **_part(message)}),
             ),
         )
         return int((found or sql.rows(STORED, *wanted))[0][0])
+
+
+def _part(message: InboundMessage) -> dict[str, object]:
+    return {"part": asdict(message.part)} if message.part else {}
 
 
 def _person(phone: str) -> int | None:
@@ -156,7 +161,9 @@ def apply(inbound_id: int) -> bool:
     with transaction.atomic():
         sql.rows(TIMEOUTS, blockers.APPLICATION)
         everyone = _lock_people(inbound_id)
-        arrived = _read(inbound_id)
+        arrived = _whole(_read(inbound_id))
+        if arrived is None:
+            return False  # pieces of it are still to come
         label = _label(arrived)
         answer = _act(arrived, label, everyone)
         if arrived.applied_at is None:
@@ -182,11 +189,30 @@ def _read(inbound_id: int) -> Arrived:
     return replace(arrived, raw=sql.from_json(arrived.raw))
 
 
+def _whole(arrived: Arrived) -> Arrived | None:
+    """The text with all its pieces; None where some are missing and may still come."""
+    part = arrived.raw.get("part")
+    if not isinstance(part, Mapping) or arrived.applied_at or arrived.person_id is None:
+        return arrived
+    joined = pieces.join(
+        arrived.id,
+        person_id=arrived.person_id,
+        account_id=arrived.account_id,
+        text_ref=part["text_ref"],
+        of=part["of"],
+    )
+    if joined is None:
+        return None
+    pieces.settle(arrived.id, joined, arrived.brand_id)
+    return replace(arrived, text=joined.text, is_whole=joined.is_whole)
+
+
 def _label(arrived: Arrived) -> Label:
     if arrived.raw.get("opted_out"):
         return Label.STOP  # the provider has closed its own door already
     words = sql.rows(WORDS, arrived.brand_id) if arrived.brand_id else []
-    return classify(arrived.text, keywords={word: Label(label) for word, label in words})
+    label = classify(arrived.text, keywords={word: Label(label) for word, label in words})
+    return label if arrived.is_whole or label == Label.STOP else Label.REVIEW
 
 
 def _act(arrived: Arrived, label: Label, everyone: list[int]) -> bool:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from brands import clock
-from delivery import outcomes, revival, sql, tallies
+from delivery import outcomes, references, revival, sql, tallies, words
 from delivery.reports import Reported
 from delivery.tallies import What
 from delivery.transactions import begin
@@ -33,7 +33,8 @@ TWICE_TAKEN = "taken_twice"
 
 APPEND = """
 SELECT pg_advisory_xact_lock_shared(%s);
-INSERT INTO delivery_webhookevent (account_id, dedupe_key, raw) VALUES (%s, %s, %s::jsonb)
+INSERT INTO delivery_webhookevent (account_id, dedupe_key, raw)
+SELECT %s, * FROM unnest(%s::text[], %s::jsonb[])
 ON CONFLICT (account_id, dedupe_key) DO NOTHING
 """
 
@@ -55,7 +56,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = %s
 """
 
 EVENTS = """
-SELECT e.id, e.account_id, a.kind, e.raw, e.received_at
+SELECT e.id, e.account_id, a.kind, a.definition, e.raw, e.received_at
 FROM delivery_webhookevent e JOIN providers_provideraccount a ON a.id = e.account_id
 WHERE e.applied_at IS NULL AND e.id > %s AND e.id <= %s ORDER BY e.id LIMIT %s
 """
@@ -70,17 +71,21 @@ IS_WAITING = "SELECT EXISTS (SELECT 1 FROM delivery_webhookevent WHERE applied_a
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An entry of the inbox; `report` is None where its raw form can no longer be read."""
+    """An entry of the inbox; `report` is None where its raw form can no longer be read.
+
+    Two are about the same message where `about` is the same.
+    """
 
     id: int
     account_id: int
     received_at: datetime
     report: DeliveryReport | None
+    about: str
 
 
 @dataclass(slots=True)
 class Run:
-    """One walk through the inbox. Both kinds of references are passed over to its end.
+    """One walk through the inbox. What both sets are about is passed over to its end.
 
     `unmatched` are of no attempt of ours; `doubted` of attempts that are revived in this walk: a
     later report must not overtake the one that revives.
@@ -101,11 +106,15 @@ class Settled:
     rare: Sequence[tuple[What, int]] = ()
 
 
-def append(account_id: int, report: DeliveryReport, callback: Callback) -> None:
-    """Commit a report as it came; a repeat leaves the first one as it is. Raises DatabaseError."""
-    raw = sql.json(to_raw(callback))
+def append(account_id: int, reports: Sequence[tuple[DeliveryReport, Callback]]) -> None:
+    """Commit reports as they came, all or none; a repeat leaves the first one as it is.
+
+    Raises DatabaseError.
+    """
+    rows = {report.dedupe_key[:200]: sql.json(to_raw(callback)) for report, callback in reports}
+    keys = sorted(rows)  # two that come twice at one moment would wait for each other
     with connection.cursor() as cursor:
-        cursor.execute(APPEND, [INBOX, account_id, report.dedupe_key[:200], raw])
+        cursor.execute(APPEND, [INBOX, account_id, keys, [rows[key] for key in keys]])
 
 
 def to_raw(callback: Callback) -> dict[str, Any]:
@@ -221,15 +230,44 @@ def _revive(attempt_id: int, event_ids: Sequence[int], now: datetime) -> None:
 
 def _read(run: Run, most: int) -> list[Event]:
     rows = sql.rows(EVENTS, run.after, run.horizon, most)
-    events = [Event(row[0], row[1], row[4], _report(row[2], sql.from_json(row[3]))) for row in rows]
+    events = [
+        _event(event_id, account_id, at, _report(kind, definition, sql.from_json(raw)))
+        for event_id, account_id, kind, definition, raw, at in rows
+    ]
     if events:
         run.after = events[-1].id
-    return events
+    return _with_refs(events)
 
 
-def _report(kind: str, raw: Mapping[str, Any]) -> DeliveryReport | None:
+def _event(
+    event_id: int, account_id: int, received_at: datetime, report: DeliveryReport | None
+) -> Event:
+    about = (report.ref or f"{account_id} {report.provider_ref}") if report else ""
+    return Event(event_id, account_id, received_at, report, about)
+
+
+def _with_refs(events: Sequence[Event]) -> list[Event]:
+    """Those that name only the provider's own id, with ours where it is known by now."""
+    ids = {
+        (event.account_id, event.report.provider_ref): event
+        for event in events
+        if event.report is not None and not event.report.ref
+    }
+    known = references.find(list(ids))
+
+    def with_ref(event: Event) -> Event:
+        report = event.report
+        if report is None or report.ref:
+            return event
+        ref = known.get((event.account_id, report.provider_ref), "")
+        return replace(event, report=replace(report, ref=ref))
+
+    return [with_ref(event) for event in events]
+
+
+def _report(kind: str, definition: str, raw: Mapping[str, Any]) -> DeliveryReport | None:
     try:
-        event = adapter(kind).read_callback(from_raw(raw))
+        event = adapter(kind, definition).read_callback(from_raw(raw))
     except Exception:
         logger.exception("a stored report cannot be read")
         return None
@@ -242,7 +280,7 @@ def _settle(events: Sequence[Event], run: Run, now: datetime) -> Settled:
     reports = [
         Reported(event.id, event.account_id, event.report)
         for event in events
-        if event.report is not None and event.report.ref not in passed_over
+        if event.report is not None and event.about not in passed_over
     ]
     applied = outcomes.apply_reports(reports)
     results = applied.results | {event.id: "unreadable" for event in events if event.report is None}
@@ -251,15 +289,20 @@ def _settle(events: Sequence[Event], run: Run, now: datetime) -> Settled:
         if event.id in results or event.report is None:
             continue
         if event.id in waiting:
-            run.doubted.add(event.report.ref)
-        if event.report.ref in run.doubted:
+            run.doubted.add(event.about)
+        if event.about in run.doubted:
             continue
-        run.unmatched.add(event.report.ref)
+        run.unmatched.add(event.about)
         if event.received_at <= now - UNMATCHED_WAITS:
             results[event.id] = What.ORPHAN.value
     if results:
         sql.count(SETTLE, now, list(results), list(results.values()))
     run.settled += len(results)
-    words = [(results.get(event.id, ""), event.account_id) for event in events]
-    rare = [(What(word), account_id) for word, account_id in words if word in What.values]
+    words.note(
+        (event.account_id, event.report.provider_status)
+        for event in events
+        if event.id in results and event.report is not None and event.report.is_new_word
+    )
+    became = [(results.get(event.id, ""), event.account_id) for event in events]
+    rare = [(What(word), account_id) for word, account_id in became if word in What.values]
     return Settled(taken=applied.taken_after_all, rare=rare)

@@ -10,20 +10,20 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
-
-from django.conf import settings
 
 from delivery import sql, strikes
 from delivery.allowances import cap_keys
 from delivery.claims import Claimed, put_back
 from delivery.facts import Gathered
 from delivery.states import Status
-from delivery.steps import Draft, Facts, Hold, Refuse
-from providers.base import Access, SendRequest
+from delivery.steps import Draft, Facts, Hold, LaneFacts, Refuse
+from providers.base import Access, SendRequest, ref_in_batch
+from providers.registry import adapter
+from providers.webhook_urls import status_url
 
 LINKS = """
 INSERT INTO links_shortlink (code, brand_id, destination)
@@ -31,11 +31,12 @@ SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[]) RETURNING code, id
 """
 
 ATTEMPTS = """
-INSERT INTO delivery_attempt (message_id, account_id, number_id, sender, ref, text, segments,
-                              brand_day, intent_at)
-SELECT message_id, account_id, number_id, %s::uuid, ref, text, segments, brand_day, %s
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::date[])
-     AS a (message_id, account_id, number_id, ref, text, segments, brand_day)
+INSERT INTO delivery_attempt (message_id, account_id, number_id, sender, ref, request_ref, text,
+                              segments, brand_day, intent_at)
+SELECT message_id, account_id, number_id, %s::uuid, ref, request_ref, text, segments, brand_day, %s
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+            %s::int[], %s::date[])
+     AS a (message_id, account_id, number_id, ref, request_ref, text, segments, brand_day)
 ORDER BY message_id RETURNING message_id, id
 """
 
@@ -89,6 +90,13 @@ class Decided:
     verdict: Verdict
 
 
+class Refs(NamedTuple):
+    """Our references of an attempt; that of its request is empty where it carries no other."""
+
+    ref: str
+    request_ref: str = ""
+
+
 class Intent(NamedTuple):
     """A message that may go to the wire, once. Times are in the sandbox's clock, UTC."""
 
@@ -115,7 +123,7 @@ def write(
         key=lambda item: item.row.message_id,
     )
     pairs = [(item.row, item.verdict) for item in drafts if isinstance(item.verdict, Draft)]
-    refs = [secrets.token_urlsafe(16) for _ in pairs]
+    refs = _refs(pairs, facts)
     links = _write_links([draft for _, draft in pairs], facts, gathered.links)
     attempt_ids = _write_attempts([draft for _, draft in pairs], refs, facts, sender, now)
     _write_persons(facts, now)
@@ -127,9 +135,57 @@ def write(
     _write_stickies([draft for _, draft in pairs], gathered.stickies)
     _count([draft for _, draft in pairs], decided, facts, now)
     return [
-        _intent(row, draft, ref, attempt_ids[draft.message_id], facts)
-        for (row, draft), ref in zip(pairs, refs, strict=True)
+        _intent(row, draft, one, attempt_ids[draft.message_id], facts)
+        for (row, draft), one in zip(pairs, refs, strict=True)
     ]
+
+
+@dataclass(slots=True)
+class Filling:
+    """A request that is being filled, and whom it goes to."""
+
+    ref: str
+    recipients: set[str] = field(default_factory=set)
+
+
+def _refs(pairs: Sequence[tuple[Claimed, Draft]], facts: Facts) -> list[Refs]:
+    """The references of each, which say what goes in one request: of one number, until one moment.
+
+    No request has two to one recipient, whom such a provider could not tell apart.
+    """
+    filling: dict[tuple[int, datetime], Filling] = {}
+    refs = []
+    for row, draft in pairs:
+        access = _access(facts.lanes[draft.lane_id])
+        most = adapter(access.kind, access.definition).max_batch
+        if most == 1:
+            refs.append(Refs(_new_ref()))
+            continue
+        key = (draft.lane_id, _ends_at(draft, facts))
+        one = None if row.goes_alone else filling.get(key)
+        if one is None or len(one.recipients) == most or draft.to in one.recipients:
+            one = Filling(_new_ref())
+            if not row.goes_alone:
+                filling[key] = one
+        one.recipients.add(draft.to)
+        refs.append(Refs(ref_in_batch(one.ref, draft.to), one.ref))
+    return refs
+
+
+def _new_ref() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def _ends_at(draft: Draft, facts: Facts) -> datetime:
+    """The moment after which nobody may send it on."""
+    opening = facts.openings.get((draft.brand_id, draft.places_id or 0))
+    closes_at = opening.closes_at if opening else None
+    return min(closes_at, draft.expires_at) if closes_at else draft.expires_at
+
+
+def _access(lane: LaneFacts) -> Access:
+    assert lane.access is not None  # noqa: S101 - a lane without it is not usable
+    return lane.access
 
 
 def _write_links(
@@ -156,7 +212,7 @@ def _destination(draft: Draft, facts: Facts) -> str:
 
 
 def _write_attempts(
-    drafts: Sequence[Draft], refs: Sequence[str], facts: Facts, sender: UUID, now: datetime
+    drafts: Sequence[Draft], refs: Sequence[Refs], facts: Facts, sender: UUID, now: datetime
 ) -> dict[int, int]:
     if not drafts:
         return {}
@@ -168,7 +224,8 @@ def _write_attempts(
             [draft.message_id for draft in drafts],
             [facts.lanes[draft.lane_id].account_id for draft in drafts],
             [draft.lane_id for draft in drafts],
-            list(refs),
+            [one.ref for one in refs],
+            [one.request_ref for one in refs],
             [draft.text for draft in drafts],
             [draft.segments for draft in drafts],
             [facts.brands[draft.brand_id].today for draft in drafts],
@@ -255,12 +312,9 @@ def _count(
     )
 
 
-def _intent(row: Claimed, draft: Draft, ref: str, attempt_id: int, facts: Facts) -> Intent:
+def _intent(row: Claimed, draft: Draft, refs: Refs, attempt_id: int, facts: Facts) -> Intent:
     lane = facts.lanes[draft.lane_id]
-    opening = facts.openings.get((draft.brand_id, draft.places_id or 0))
-    closes_at = opening.closes_at if opening else None
-    ends_at = min(closes_at, draft.expires_at) if closes_at else draft.expires_at
-    assert lane.access is not None  # noqa: S101 - a lane without it is not usable
+    access, ends_at = _access(lane), _ends_at(draft, facts)
     return Intent(
         attempt_id=attempt_id,
         message_id=draft.message_id,
@@ -270,16 +324,17 @@ def _intent(row: Claimed, draft: Draft, ref: str, attempt_id: int, facts: Facts)
         account_id=lane.account_id,
         segments_per_second=lane.segments_per_second,
         in_flight=lane.in_flight,
-        access=lane.access,
+        access=access,
         window_closes_at=ends_at,
         send=SendRequest(
-            ref=ref,
+            ref=refs.ref,
+            request_ref=refs.request_ref,
             to_e164=draft.to,
             from_value=lane.value,
             from_kind=lane.kind,
             text=draft.text,
             segments=draft.segments,
-            status_callback_url=status_callback_url(lane.access.kind, lane.account_id, ref),
+            status_callback_url=status_url(access, lane.account_id, refs.request_ref or refs.ref),
             not_after=ends_at,
             decided_at=facts.now,
         ),
@@ -300,8 +355,3 @@ def check_constraints() -> None:
     """Raise now what a deferred foreign key would raise at COMMIT, past every fall-back."""
     sql.rows("SET CONSTRAINTS ALL IMMEDIATE")
     sql.rows("SET CONSTRAINTS ALL DEFERRED")
-
-
-def status_callback_url(kind: str, account_id: int, ref: str) -> str:
-    """Where a provider reports on one attempt; the ref comes back in the query."""
-    return f"{settings.PUBLIC_BASE_URL}/webhooks/{kind}/{account_id}/status?ref={ref}"

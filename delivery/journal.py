@@ -25,7 +25,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -96,12 +96,16 @@ class Journal:
             _check_ref(ref)
         self._write(" ".join([LEAVING, *refs]))
 
-    def came_back(self, ref: str, outcome_line: str) -> None:
-        """What became of a request, as one line of text. After CannotWrite go on without it."""
-        _check_ref(ref)
-        if not outcome_line.isprintable():
-            raise ValueError("an outcome is one line of printable text")
-        self._write(f"{CAME_BACK} {ref} {outcome_line}")
+    def came_back(self, outcomes: Mapping[str, str]) -> None:
+        """What became of a request's messages, by ref, as one line of printable text each.
+
+        One write. After CannotWrite go on without it.
+        """
+        for ref, line in outcomes.items():
+            _check_ref(ref)
+            if not line.isprintable():
+                raise ValueError("an outcome is one line of printable text")
+        self._write(*(f"{CAME_BACK} {ref} {line}" for ref, line in outcomes.items()))
 
     def close(self, *, settled: bool = False) -> None:
         """Stop writing. Only what is settled is removed; the rest waits for whoever settles it."""
@@ -124,18 +128,18 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _write(self, text: str) -> None:
-        line = _line(text)
+    def _write(self, *texts: str) -> None:
+        data = b"".join(map(_line, texts))
         with self._lock:
             if self._descriptor < 0:
                 raise CannotWrite("the journal is closed")
             if self._torn:
-                line = TORN + b"\n" + line
+                data = TORN + b"\n" + data
             try:
-                written = os.write(self._descriptor, line)
+                written = os.write(self._descriptor, data)
             except OSError as error:
                 raise CannotWrite(error.strerror) from error
-            self._torn = written < len(line)
+            self._torn = written < len(data)
             if self._torn:
                 raise CannotWrite("the line was cut short")
 

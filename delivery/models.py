@@ -131,6 +131,7 @@ class Due(models.Model):
 
     `queue` is the campaign's id, minus the brand's id for its single messages, 0 for replies.
     `crashes` counts workers that died while they held the row; such a row is claimed alone.
+    `goes_alone`: a request of several with it was refused, so its next one has no other.
     """
 
     message = models.OneToOneField(
@@ -152,6 +153,7 @@ class Due(models.Model):
     strikes = models.PositiveSmallIntegerField(default=0, db_default=0)
     crashes = models.PositiveSmallIntegerField(default=0, db_default=0)
     reason = models.CharField(max_length=16, choices=Reason.choices, blank=True, db_default="")
+    goes_alone = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         verbose_name = "due message"
@@ -211,6 +213,12 @@ class Attempt(models.Model):
     provider_refs = ArrayField(models.CharField(max_length=64), default=list, db_default=[])
     text = models.TextField()
     segments = models.PositiveSmallIntegerField()
+    segments_said = models.PositiveSmallIntegerField(
+        null=True, help_text="By the provider, when it took the message."
+    )
+    reported_parts = models.JSONField(
+        null=True, help_text="What was said of each part, by the provider's id of it."
+    )
     brand_day = models.DateField(help_text="The brand's local day of the intent, for its cap.")
     outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True, db_default="")
     is_not_sent = models.BooleanField(default=False, db_default=False)
@@ -249,6 +257,53 @@ class Attempt(models.Model):
         return f"Attempt {self.pk}"
 
 
+class ProviderRef(models.Model):
+    """A provider's id of a message, where its reports name nothing else."""
+
+    account = parent(ProviderAccount)
+    provider_ref = models.CharField(max_length=64)
+    attempt = parent(Attempt)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="an_id_of_theirs_once", fields=["account", "provider_ref"])
+        ]
+
+    def __str__(self) -> str:
+        return self.provider_ref
+
+
+class WatchEnd(models.TextChoices):
+    FOUND = "found", "The provider has it"
+    REPORTED = "reported", "A report or the journal told before"
+    NOT_FOUND = "not_found", "Nothing is known of it"
+
+
+class Lookup(models.Model):
+    """An attempt that was perhaps taken: when the provider is asked about it, and what it said."""
+
+    attempt = models.OneToOneField(
+        Attempt,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        primary_key=True,
+        related_name="lookup",
+    )
+    since = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0)
+    next_at = models.DateTimeField(null=True)
+    said = models.CharField(max_length=100, blank=True, db_default="")
+    ended_as = models.CharField(max_length=9, choices=WatchEnd.choices, blank=True, db_default="")
+
+    class Meta:
+        indexes = [
+            models.Index(name="lookups_due", fields=["next_at"], condition=Q(next_at__isnull=False))
+        ]
+
+    def __str__(self) -> str:
+        return f"Look-ups of attempt {self.pk}"
+
+
 class WebhookEvent(models.Model):
     """The durable inbox of reports: appended raw, applied in id order."""
 
@@ -271,6 +326,24 @@ class WebhookEvent(models.Model):
 
     def __str__(self) -> str:
         return f"Report {self.pk}"
+
+
+class ReportWord(models.Model):
+    """A word of a provider's reports that we do not know, and how often it came."""
+
+    account = parent(ProviderAccount)
+    word = models.CharField(max_length=40)
+    count = models.PositiveBigIntegerField(default=0)
+    first_at = models.DateTimeField(db_default=database_now(), editable=False)
+    last_at = models.DateTimeField(db_default=database_now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="a_word_once_per_account", fields=["account", "word"])
+        ]
+
+    def __str__(self) -> str:
+        return self.word
 
 
 class WebhookNonce(models.Model):
@@ -392,7 +465,8 @@ class Planned(models.Model):
 
 
 class Frontier(models.Model):
-    """The attempt id up to which the reconciler knows every answer; one row."""
+    """How far, by attempt ids, every answer is known and every report was waited for; one row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     attempt_id = models.BigIntegerField(default=0)
+    reported_id = models.BigIntegerField(default=0, db_default=0)

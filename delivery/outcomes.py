@@ -14,7 +14,7 @@ from datetime import datetime
 from django.db import transaction
 
 from compliance import consent
-from delivery import faults, people, retries, revival, sql
+from delivery import faults, ladder, people, references, retries, revival, sql
 from delivery.allowances import cap_keys
 from delivery.models import Outcome as Stored
 from delivery.reports import LONGEST_REF, Reported, Standing, is_undeliverable
@@ -29,17 +29,21 @@ from providers.base import (
     Unknown,
 )
 
-ATTEMPTS = """
+ATTEMPTS = f"""
+WITH stored AS (
 UPDATE delivery_attempt a SET outcome = v.outcome, is_not_sent = v.outcome = 'not_sent',
        provider_refs = CASE v.provider_refs
            WHEN '' THEN a.provider_refs ELSE string_to_array(v.provider_refs, ' ') END,
-       error_class = v.error_class, code = v.code, fault = v.fault, answered_at = %s
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-     AS v (id, outcome, provider_refs, error_class, code, fault)
+       error_class = v.error_class, code = v.code, fault = v.fault, answered_at = %s,
+       segments_said = coalesce(v.segments, a.segments_said)
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+            %s::smallint[])
+     AS v (id, outcome, provider_refs, error_class, code, fault, segments)
 WHERE a.id = v.id
   AND (a.outcome = '' OR (a.outcome = 'unknown' AND v.outcome = 'accepted'))
-RETURNING a.id
-"""
+RETURNING a.id, a.account_id, a.provider_refs), {references.KEEP}
+SELECT id FROM stored
+"""  # noqa: S608 - of constants
 
 MESSAGES = """
 UPDATE delivery_message m SET status = v.status, reason = v.reason
@@ -47,6 +51,30 @@ FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v (id, status, reason)
 WHERE m.id = v.id
   AND (m.status = 'sending' OR (m.status = 'unknown' AND v.status = 'accepted'))
 RETURNING m.id
+"""
+
+GIVE_UP = """
+UPDATE delivery_message SET status = 'not_found' WHERE id IN (
+    SELECT m.id FROM delivery_attempt a JOIN delivery_message m ON m.id = a.message_id
+    WHERE a.id = ANY(%s::bigint[]) AND a.outcome = 'unknown' AND m.status = 'unknown'
+    ORDER BY m.id FOR NO KEY UPDATE OF m)
+"""
+
+END_UNREPORTED = """
+WITH walked AS MATERIALIZED (
+    SELECT id, message_id, intent_at < %s AS is_old FROM delivery_attempt
+    WHERE id > %s ORDER BY id LIMIT %s
+), old AS MATERIALIZED (
+    SELECT id, message_id FROM walked
+    WHERE id < ALL (SELECT id FROM walked WHERE NOT is_old)
+), waiting AS MATERIALIZED (
+    SELECT id FROM delivery_message
+    WHERE id IN (SELECT message_id FROM old) AND status IN ('accepted', 'sent')
+    ORDER BY id FOR NO KEY UPDATE
+), ended AS (
+    UPDATE delivery_message SET status = 'no_report' WHERE id IN (SELECT id FROM waiting)
+)
+SELECT max(id) FROM old
 """
 
 FORGET_SENDS = """
@@ -64,7 +92,8 @@ FROM unnest(%s::text[], %s::bigint[]) AS v (key, used) WHERE c.key = v.key
 FIND_REPORTED = "SELECT ref, message_id FROM delivery_attempt WHERE ref = ANY(%s::text[])"
 
 LOCK_REPORTED = """
-SELECT id, message_id, account_id, provider_refs, is_not_sent, report_status, report_code, ref
+SELECT id, message_id, account_id, provider_refs, is_not_sent, report_status, report_code,
+       coalesce(segments_said, segments), coalesce(reported_parts, '{}'), ref
 FROM delivery_attempt WHERE ref = ANY(%s::text[]) ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -75,21 +104,26 @@ WHERE m.id = ANY(%s::bigint[]) ORDER BY m.id FOR NO KEY UPDATE OF m
 """
 
 # A report shows that the provider took it, whatever we knew of its answer.
-REPORTED = """
+REPORTED = f"""
+WITH stored AS (
 UPDATE delivery_attempt a SET report_status = v.status, report_code = v.code, reported_at = %s,
-       provider_refs = CASE WHEN v.provider_ref = '' OR v.provider_ref = ANY(a.provider_refs)
-                            THEN a.provider_refs ELSE a.provider_refs || v.provider_ref END,
+       provider_refs = CASE WHEN v.provider_refs = '' THEN a.provider_refs
+                            ELSE a.provider_refs || string_to_array(v.provider_refs, ' ') END,
+       reported_parts = coalesce(v.parts, a.reported_parts),
        answered_at = coalesce(a.answered_at, %s),
        outcome = CASE WHEN a.outcome IN ('', 'unknown') THEN 'accepted' ELSE a.outcome END
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[])
-     AS v (id, status, code, provider_ref)
-WHERE a.id = v.id
-"""
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::jsonb[])
+     AS v (id, status, code, provider_refs, parts)
+WHERE a.id = v.id RETURNING a.id, a.account_id, a.provider_refs), {references.KEEP}
+SELECT count(*) FROM stored
+"""  # noqa: S608
 
 MOVE = """
 UPDATE delivery_message m SET status = v.status, reason = ''
 FROM unnest(%s::bigint[], %s::text[]) AS v (id, status) WHERE m.id = v.id
 """
+
+SMALLINT = 1 << 15  # the first number that the column cannot hold
 
 STATUS = {
     Stored.ACCEPTED: Status.ACCEPTED,
@@ -145,6 +179,12 @@ class Settled:
         found = self.outcome
         return (found.provider_ref, *found.part_refs) if isinstance(found, Accepted) else ()
 
+    @property
+    def segments(self) -> int | None:
+        """As the provider counted them, if it said so: some say 0 for what they do not know yet."""
+        said = self.outcome.segments if isinstance(self.outcome, Accepted) else None
+        return said if said and said < SMALLINT else None
+
 
 _STORED: dict[type[Outcome], Stored] = {
     Accepted: Stored.ACCEPTED,
@@ -184,11 +224,30 @@ def _record(settled: Sequence[Settled]) -> int:
         if undone:
             _lock_persons(undone)
         news = {attempt_id for (attempt_id,) in _store_attempts(settled, now)}
+        unknown = [item.attempt_id for item in settled if item.stored == Stored.UNKNOWN]
+        if unknown:
+            ladder.watch(sorted(news.intersection(unknown)), now)
         moved = _move_messages([item for item in settled if item.attempt_id in news])
         undone = [item for item in undone if item.attempt_id in news and item.message_id in moved]
         if undone:
             _undo(undone, now)
     return len(news)
+
+
+def give_up(attempt_ids: Sequence[int]) -> None:
+    """Nothing is known of these at the end of the ladder. Part of a transaction."""
+    if attempt_ids:
+        sql.count(GIVE_UP, list(attempt_ids))
+
+
+def end_unreported(before: datetime, after_id: int, most: int) -> int | None:
+    """Messages that are still accepted or sent end as without a report, where their intents are
+    older than `before`: the first so many attempts after this id, up to one that is not.
+
+    Returns the last of them, None where there is none. Part of a transaction.
+    """
+    last: int | None = sql.one(END_UNREPORTED, before, after_id, most)[0]
+    return last
 
 
 def _lock_persons(undone: Sequence[Settled]) -> None:
@@ -209,6 +268,8 @@ def _store_attempts(settled: Sequence[Settled], now: datetime) -> list[sql.Row]:
         [item.error_class for item in settled],
         [item.code for item in settled],
         [item.fault for item in settled],
+        [item.segments for item in settled],
+        references.BY_ID,
     )
 
 
@@ -297,7 +358,7 @@ def apply_reports(reports: Sequence[Reported]) -> Applied:
             applied.results[item.event_id] = "mismatch"
             continue
         if one.is_not_sent:
-            one.note(item.report)
+            one.note(one.whole(item.report))
             applied.taken_after_all[one.attempt_id].append(item.event_id)
         else:
             applied.results[item.event_id] = one.take(item.report)
@@ -323,7 +384,10 @@ def _lock_persons_of_reports(reports: Sequence[Reported]) -> None:
 
 
 def _standing(refs: Sequence[str]) -> dict[str, Standing]:
-    found = {ref: Standing(*row) for *row, ref in sql.rows(LOCK_REPORTED, list(refs))}
+    found: dict[str, Standing] = {}
+    for *row, parts, ref in sql.rows(LOCK_REPORTED, list(refs)):
+        found[ref] = Standing(*row)
+        found[ref].parts = sql.from_json(parts)
     ids = sorted({one.message_id for one in found.values()})
     messages: dict[int, sql.Row] = {row[0]: row[1:] for row in sql.rows(LOCK_MESSAGES, ids)}
     for one in found.values():
@@ -337,13 +401,15 @@ def _write_reported(news: Sequence[Standing], now: datetime) -> None:
     if not news:
         return
     ordered = sorted(news, key=lambda one: one.attempt_id)
-    sql.count(
+    sql.rows(
         REPORTED,
         *(now, now),
         [one.attempt_id for one in ordered],
         [one.report_status for one in ordered],
         [one.report_code for one in ordered],
-        [one.new_ref for one in ordered],
+        [" ".join(one.new_refs) for one in ordered],
+        [sql.json(one.parts) if one.parts else None for one in ordered],
+        references.BY_ID,
     )
     moved = sorted((one for one in news if one.status != one.began), key=lambda one: one.message_id)
     by_way = [one for one in moved if one.status not in MOVES[one.began]]

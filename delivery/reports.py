@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from delivery.states import MOVES, Status
 from providers import base
 from providers.base import DeliveryReport, ErrorClass, Rejected
 
 LONGEST_REF = 64  # characters of a provider's id
+FAILURES = {
+    base.Status.UNDELIVERED,
+    base.Status.FAILED,
+    base.Status.REJECTED,
+    base.Status.EXPIRED,
+}
+ENDS = {*FAILURES, base.Status.DELIVERED, base.Status.UNKNOWN}
 
 WORDS: Mapping[base.Status, Status] = {
     base.Status.ACCEPTED: Status.ACCEPTED,
@@ -40,7 +47,8 @@ def moves(status: Status, word: base.Status) -> tuple[Status, ...]:
 def is_undeliverable(said: Rejected | DeliveryReport) -> bool:
     """The number itself is at fault: it does not exist, or takes no texts."""
     is_the_number = said.error_class == ErrorClass.PERMANENT_RECIPIENT
-    return is_the_number and not said.opted_out and not said.carrier_blocked
+    only_here = isinstance(said, Rejected) and said.only_here
+    return is_the_number and not (said.opted_out or said.carrier_blocked or only_here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,9 @@ class Standing:
     is_not_sent: bool
     report_status: str
     report_code: str
-    new_ref: str = ""
+    segments: int = 1
+    parts: dict[str, list[str]] = field(default_factory=dict)  # word and code, by their ids
+    new_refs: list[str] = field(default_factory=list)
     phone: str = ""
     began: Status = Status.SENDING
     status: Status = Status.SENDING
@@ -74,13 +84,17 @@ class Standing:
         report, digits = item.report, item.report.recipient_e164.lstrip("+")
         return (
             item.account_id == self.account_id
-            and (not self.provider_refs or report.provider_ref in self.provider_refs)
+            and (self._knows(report.provider_ref) or report.is_of_a_part)
             and (not digits.isdigit() or not self.phone or digits == self.phone.lstrip("+"))
             and len(report.provider_ref) <= LONGEST_REF
         )
 
+    def _knows(self, provider_ref: str) -> bool:
+        return not self.provider_refs or provider_ref in self.provider_refs
+
     def take(self, report: DeliveryReport) -> str:
         """Let one report move the message, if it may; returns what became of it."""
+        report = self.whole(report)
         path = moves(self.status, report.status)
         if not path and self.status != Status.REJECTED:
             self._know_by(report)
@@ -100,7 +114,26 @@ class Standing:
         if not before or moves(WORDS[base.Status(before)], report.status):
             self.report_status, self.report_code = report.status.value, report.code[:60]
 
+    def whole(self, report: DeliveryReport) -> DeliveryReport:
+        """What a report says of the message: of its parts all are delivered, or it is not."""
+        if not report.is_of_a_part:
+            return report
+        before = self.parts.get(report.provider_ref)
+        if before is None or moves(WORDS[base.Status(before[0])], report.status):
+            self.parts[report.provider_ref] = [report.status.value, report.code[:60]]
+            self.is_news = True
+        words = [base.Status(word) for word, _ in self.parts.values()]
+        failed = next((one for one in self.parts.values() if one[0] in FAILURES), None)
+        if failed:
+            return replace(report, status=base.Status(failed[0]), code=failed[1])
+        if len(words) < self.segments or not set(words) <= ENDS:
+            seen = {base.Status.SENT, base.Status.DELIVERED} & set(words)
+            return replace(report, status=base.Status.SENT if seen else base.Status.ACCEPTED)
+        is_whole = set(words) == {base.Status.DELIVERED}
+        return replace(report, status=base.Status.DELIVERED if is_whole else base.Status.UNKNOWN)
+
     def _know_by(self, report: DeliveryReport) -> None:
-        if not self.provider_refs:
-            self.provider_refs = [report.provider_ref]
-            self.new_ref, self.is_news = report.provider_ref, True
+        if not self._knows(report.provider_ref) or not self.provider_refs:
+            self.provider_refs = [*self.provider_refs, report.provider_ref]
+            self.new_refs.append(report.provider_ref)
+            self.is_news = True

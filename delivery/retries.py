@@ -96,6 +96,8 @@ def _again(
     lane_id = row.number_id
     if outcome.unreachable:
         accounts = accounts | {row.account_id}
+    if outcome.goes_alone:
+        wait = 0.0
     if outcome.fault or outcome.unreachable:
         other = routing.choose_again(lanes, accounts, numbers)
         lane_id, wait = (lane_id, wait) if other is None else (other, 0.0)
@@ -113,6 +115,7 @@ def _again(
         strikes=0,
         crashes=0,
         reason=reason,
+        goes_alone=outcome.goes_alone,
     )
 
 

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import uvloop
@@ -55,21 +55,28 @@ class Parcel:
 
 @dataclass(slots=True)
 class Errand:
-    """One intent on its way. `was_announced`: from then on nobody may say that nothing left."""
+    """The intents of one request, on their way; of one account and number, mostly one intent.
 
-    intent: Intent
+    `was_announced`: from then on nobody may say that nothing left.
+    """
+
+    intents: Sequence[Intent]
     write_by: float
     journal: Journal
     start_at: float = 0.0  # monotonic; when it is to leave by the pace of its number
     was_late: bool = False
     was_announced: bool = False
 
+    @property
+    def first(self) -> Intent:
+        return self.intents[0]
+
     def announce(self) -> NotSent | None:
         """The journal line before the request, or why there must be none."""
         if time.monotonic() > self.write_by:
             return TOO_LATE
         try:
-            self.journal.leaving(self.intent.send.ref)
+            self.journal.leaving(*(intent.send.ref for intent in self.intents))
         except CannotWrite:
             return NOT_JOURNALED
         self.was_announced = True
@@ -150,8 +157,9 @@ class Sender:
 
     def _take(self, parcel: Parcel) -> None:
         now = time.monotonic()
-        for intent, write_by in parcel.intents:
-            errand = Errand(intent, write_by, parcel.journal, _turn(intent, self._next_at, now))
+        for intents, write_by in _requests(parcel):
+            start_at = _turn(intents, self._next_at, now)
+            errand = Errand(intents, write_by, parcel.journal, start_at)
             if not self._is_put_off(errand, now):
                 self._line_up(errand)
 
@@ -164,10 +172,10 @@ class Sender:
 
     def _line_up(self, errand: Errand) -> None:
         """Into a place of its account, or behind those that wait for one."""
-        places = self._places[errand.intent.account_id]
+        places = self._places[errand.first.account_id]
         places.waiting.append(errand)
-        places.most = errand.intent.in_flight
-        if places.taken < errand.intent.in_flight:
+        places.most = errand.first.in_flight
+        if places.taken < places.most:
             places.taken += 1
             task = self._loop.create_task(self._serve(places))
             self._tasks.add(task)
@@ -180,7 +188,7 @@ class Sender:
         """Who has become too late ends without a place: those that are taken may hang for long."""
         now = time.monotonic()
         while places.waiting and places.waiting[0].write_by < now:
-            self._end(places.waiting.popleft(), TOO_LATE)
+            self._end_alike(places.waiting.popleft(), TOO_LATE)
         places.is_swept = bool(places.waiting)
         if places.is_swept:
             self._loop.call_later(SWEEP_EVERY, self._sweep, places)
@@ -200,42 +208,52 @@ class Sender:
         if errand.was_late or now - errand.start_at < LATE or now > errand.write_by:
             return False
         errand.was_late = True
-        errand.start_at = _turn(errand.intent, self._next_late_at, now)
+        errand.start_at = _turn(errand.intents, self._next_late_at, now)
         return self._is_put_off(errand, now)
 
     async def _run_errand(self, errand: Errand) -> None:
-        outcome: Outcome = NotSent("error_before_sending")
+        outcomes: Mapping[str, Outcome] | None = None
         try:
-            outcome = await self._send(errand)
+            outcomes = await self._send(errand)
         except (Exception, asyncio.CancelledError):
-            logger.exception("sending failed", extra={"message_id": errand.intent.message_id})
-            if errand.was_announced:
-                outcome = Unknown("error_while_sending")
+            logger.exception("sending failed", extra={"message_id": errand.first.message_id})
         finally:
-            self._end(errand, outcome)
+            if outcomes is not None:
+                self._end(errand, outcomes)
+            elif errand.was_announced:
+                self._end_alike(errand, Unknown("error_while_sending"))
+            else:
+                self._end_alike(errand, NotSent("error_before_sending"))
 
-    def _end(self, errand: Errand, outcome: Outcome) -> None:
-        self._tell_breaker(errand.intent.account_id, outcome)
-        self._answers.append(Answered(errand.intent, outcome))
+    def _end_alike(self, errand: Errand, outcome: Outcome) -> None:
+        self._end(errand, dict.fromkeys([intent.send.ref for intent in errand.intents], outcome))
+
+    def _end(self, errand: Errand, outcomes: Mapping[str, Outcome]) -> None:
+        """The breaker hears of the request once: by what was taken or refused of it, if any was."""
+        found = [outcomes[intent.send.ref] for intent in errand.intents]
+        answered = (outcome for outcome in found if isinstance(outcome, Accepted | Rejected))
+        self._tell_breaker(errand.first.account_id, next(answered, found[0]))
+        self._answers.extend(map(Answered, errand.intents, found))
         self._came.set()
 
-    async def _send(self, errand: Errand) -> Outcome:
+    async def _send(self, errand: Errand) -> Mapping[str, Outcome]:
         assert self._transport is not None  # noqa: S101 - made before the thread is ready
-        intent = errand.intent
+        access = errand.first.access
         outcomes = await self._transport.send(
-            adapter(intent.access.kind),
-            [intent.send],
-            intent.access,
+            adapter(access.kind, access.definition),
+            [intent.send for intent in errand.intents],
+            access,
             write_by=errand.write_by,
             announce=errand.announce,
         )
-        outcome = outcomes[intent.send.ref]
         if errand.was_announced:
             try:
-                errand.journal.came_back(intent.send.ref, outcome_to_json(outcome))
+                lines = {ref: outcome_to_json(outcome) for ref, outcome in outcomes.items()}
+                errand.journal.came_back(lines)
             except CannotWrite:
-                logger.warning("outcome not journaled", extra={"attempt_id": intent.attempt_id})
-        return outcome
+                extra = {"attempt_id": errand.first.attempt_id}
+                logger.warning("outcome not journaled", extra=extra)
+        return outcomes
 
     def _tell_breaker(self, account_id: int, outcome: Outcome) -> None:
         if isinstance(outcome, Accepted | Rejected):
@@ -250,9 +268,20 @@ class Sender:
             self._breaker.unused(account_id)
 
 
-def _turn(intent: Intent, next_at: dict[int, float], now: float) -> float:
-    """When it may leave by the pace of its number, a monotonic second; its own time is taken."""
-    start_at = min(max(now, next_at[intent.lane_id]), now + LONGEST_PACE)
-    if intent.segments_per_second > 0:  # it may have been set to none after the grant
-        next_at[intent.lane_id] = start_at + intent.send.segments / intent.segments_per_second
+def _requests(parcel: Parcel) -> Iterator[tuple[Sequence[Intent], float]]:
+    """What goes in one request, in the order of the first of each, and when all may still leave."""
+    together: dict[str, list[tuple[Intent, float]]] = {}
+    for intent, write_by in parcel.intents:
+        key = intent.send.request_ref or intent.send.ref
+        together.setdefault(key, []).append((intent, write_by))
+    for pairs in together.values():
+        yield [intent for intent, _ in pairs], min(write_by for _, write_by in pairs)
+
+
+def _turn(intents: Sequence[Intent], next_at: dict[int, float], now: float) -> float:
+    """When they may leave by the pace of their number, a monotonic second; their time is taken."""
+    lane_id, rate = intents[0].lane_id, intents[0].segments_per_second
+    start_at = min(max(now, next_at[lane_id]), now + LONGEST_PACE)
+    if rate > 0:  # it may have been set to none after the grant
+        next_at[lane_id] = start_at + sum(intent.send.segments for intent in intents) / rate
     return start_at

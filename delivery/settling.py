@@ -12,12 +12,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from django.db import DataError, IntegrityError
+from django.conf import settings
+from django.db import DataError, IntegrityError, transaction
 
 from brands import clock
-from delivery import sql
+from delivery import outcomes, sql
 from delivery.journal import Held, Past, abandoned
 from delivery.outcomes import Settled, record
+from delivery.transactions import begin
 from providers.base import NotSent, Outcome, Unknown, outcome_from_json
 
 logger = logging.getLogger(__name__)
@@ -62,6 +64,9 @@ SELECT count(*), max(id), coalesce(bool_or(intent_at < %s), false),
 FROM (SELECT id, message_id, outcome, intent_at FROM delivery_attempt
       WHERE id > %s ORDER BY id LIMIT %s) walked
 """
+
+REPORTED_TO = "SELECT reported_id FROM delivery_frontier FOR NO KEY UPDATE"
+MOVE_REPORTED_TO = "UPDATE delivery_frontier SET reported_id = %s"
 
 FRONTIER = "SELECT attempt_id FROM delivery_frontier"
 
@@ -183,6 +188,23 @@ def reconcile() -> int:
     while sql.count(MOVE_FRONTIER, now - COMMITTED_AFTER, WALKED_AT_ONCE):
         pass
     return settled
+
+
+def end_unreported() -> None:
+    """What was accepted and not reported on to its end within the set time ends as such."""
+    before = clock.now() - timedelta(hours=settings.NO_REPORT_AFTER_HOURS)
+    while _end_next(before):
+        pass
+
+
+def _end_next(before: datetime) -> bool:
+    with transaction.atomic():
+        begin()
+        (after,) = sql.one(REPORTED_TO)
+        last = outcomes.end_unreported(before, after, CHUNK)
+        if last is not None:
+            sql.count(MOVE_REPORTED_TO, last)
+    return last is not None
 
 
 def _lost(before: datetime) -> Iterator[tuple[int, int]]:

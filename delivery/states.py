@@ -62,6 +62,7 @@ class Reason(models.TextChoices):
     SAME_WORDS = "same_words", "The person got the same words that day"
     CANNOT_RENDER = "cannot_render", "The text could not be filled in"
     TOO_LONG = "too_long", "The text is too long"
+    UNSAYABLE = "unsayable", "The text has letters that its number cannot carry"
     NO_ROUTE = "no_route", "No number can send it"
     BRAND_CAP = "brand_cap", "The brand's daily cap is reached"
     CAMPAIGN_CAP = "campaign_cap", "The campaign's daily cap is reached"

@@ -135,6 +135,7 @@ class LaneFacts:
     max_chars: int
     is_usable: bool
     access: Access | None
+    fit: Callable[[str], str | None] = lambda text: text  # its provider's: None, it cannot be said
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,11 +328,15 @@ def add_opt_out_line(draft: Draft, facts: Facts) -> Result:
     return draft if line in draft.text else draft._replace(text=f"{draft.text} {line}")
 
 
-def refuse_too_long(draft: Draft, facts: Facts) -> Result:
+def refuse_unfit(draft: Draft, facts: Facts) -> Result:
+    """Some providers carry few letters, and none that a person chose may be left out."""
     lane = facts.lanes.get(draft.lane_id)
-    if lane is not None and len(draft.text) > lane.max_chars:
+    text = draft.text if lane is None else lane.fit(draft.text)
+    if text is None:
+        return Refuse(Reason.UNSAYABLE)
+    if lane is not None and len(text) > lane.max_chars:
         return Refuse(Reason.TOO_LONG)
-    return draft._replace(segments=segments.count(draft.text).parts)
+    return draft._replace(text=text, segments=segments.count(text).parts)
 
 
 def hold_without_a_number(draft: Draft, facts: Facts) -> Result:
@@ -374,7 +379,7 @@ CAMPAIGN: tuple[Step, ...] = (
     refuse_same_words,
     add_link,
     add_opt_out_line,
-    refuse_too_long,
+    refuse_unfit,
     hold_without_a_number,
     reserve,
 )
@@ -392,7 +397,7 @@ TEST: tuple[Step, ...] = (
     fill_in_single,
     add_link,
     add_opt_out_line,
-    refuse_too_long,
+    refuse_unfit,
     hold_without_a_number,
     reserve_beside_the_limit,
 )
@@ -412,7 +417,7 @@ TEST_OF_A_LEAD: tuple[Step, ...] = (
     fill_in_single,
     add_link,
     add_opt_out_line,
-    refuse_too_long,
+    refuse_unfit,
     hold_without_a_number,
     reserve,
 )
@@ -425,7 +430,7 @@ STOP_REPLY: tuple[Step, ...] = (
     refuse_out_of_tries,
     refuse_bad_address,
     fill_in_reply,
-    refuse_too_long,
+    refuse_unfit,
     hold_without_a_number,
 )
 
@@ -440,7 +445,7 @@ JOIN_REPLY: tuple[Step, ...] = (
     hold_for_the_person,
     refuse_bad_address,
     fill_in_reply,
-    refuse_too_long,
+    refuse_unfit,
     hold_without_a_number,
 )
 

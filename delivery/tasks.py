@@ -11,7 +11,16 @@ from django.conf import settings
 from redis.exceptions import RedisError
 from rq import Queue
 
-from delivery import inbound, inbox, planning, routing, settling, upkeep, worker
+from delivery import (
+    inbound,
+    inbox,
+    planning,
+    reconciling,
+    routing,
+    settling,
+    upkeep,
+    worker,
+)
 from delivery.worker import stopping
 from providers import rates
 
@@ -81,6 +90,12 @@ def fail_over() -> int:
     return routing.move_resting()
 
 
+def look_up() -> int:
+    """Ask providers about what may have been taken, for a slice of time at most."""
+    until = time.monotonic() + settings.SEND_SLICE_SECONDS
+    return reconciling.look_up(lambda: time.monotonic() < until and not stopping.is_asked)
+
+
 def tidy() -> None:
     """Expired rows, dead workers' journals, lost intents.
 
@@ -105,4 +120,5 @@ TIDYING: tuple[Callable[[], object], ...] = (
     settling.park_killers,
     worker.settle_neighbours,
     settling.reconcile,
+    settling.end_unreported,
 )

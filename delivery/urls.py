@@ -9,4 +9,14 @@ from delivery import webhooks
 urlpatterns = [
     path("webhooks/<slug:kind>/<int:account_id>/status", webhooks.receive, name="webhook-status"),
     path("webhooks/<slug:kind>/<int:account_id>/inbound", webhooks.receive, name="webhook-inbound"),
+    path(
+        "webhooks/<slug:kind>/<int:account_id>/<slug:key>/status",
+        webhooks.receive,
+        name="webhook-status-by-key",
+    ),
+    path(
+        "webhooks/<slug:kind>/<int:account_id>/<slug:key>/inbound",
+        webhooks.receive,
+        name="webhook-inbound-by-key",
+    ),
 ]

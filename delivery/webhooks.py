@@ -7,6 +7,7 @@ messages, and a callback that is not genuine gets no further than this module.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import logging
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from delivery import inbound, inbox, sql, tallies, tasks
 from delivery.tallies import What
 from providers.base import Access, Adapter, Callback, DeliveryReport, InboundMessage
 from providers.models import ProviderAccount
-from providers.registry import ADAPTERS
+from providers.registry import ADAPTERS, adapter
 
 logger = logging.getLogger(__name__)
 
@@ -63,20 +64,28 @@ _lines: dict[tuple[str, int], tuple[float, Line | None]] = {}
 
 @csrf_exempt
 @require_http_methods(["GET", "POST"])
-def receive(request: HttpRequest, kind: str, account_id: int) -> HttpResponse:
+def receive(request: HttpRequest, kind: str, account_id: int, key: str = "") -> HttpResponse:
     """One callback: 404 for no account of ours, 413 too large, 403 forged, 400 unreadable."""
     try:
-        return _receive(request, kind, account_id)
+        return _receive(request, kind, account_id, key)
     except (DatabaseError, InterfaceError, ImproperlyConfigured) as error:
         logger.warning("a callback was not taken in", extra={"error": type(error).__name__})
-        return _again_later()
+        return _again_later(_busy_status(kind, account_id))
 
 
-def _again_later() -> HttpResponse:
-    return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER)})
+def _busy_status(kind: str, account_id: int) -> int:
+    """The account's own where it is known already; nothing can be read now."""
+    _, line = _lines.get((kind, account_id), (0.0, None))
+    if line is not None:
+        return line.adapter.busy_status
+    return ADAPTERS[kind].busy_status if kind in ADAPTERS else 503
 
 
-def _receive(request: HttpRequest, kind: str, account_id: int) -> HttpResponse:
+def _again_later(status: int) -> HttpResponse:
+    return HttpResponse(status=status, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+def _receive(request: HttpRequest, kind: str, account_id: int, key: str) -> HttpResponse:
     line = _line(kind, account_id)
     if line is None:
         return _turned_away(What.NO_ACCOUNT, None, 404)
@@ -85,42 +94,50 @@ def _receive(request: HttpRequest, kind: str, account_id: int) -> HttpResponse:
         if body is None:
             return _turned_away(What.TOO_LARGE, account_id, 413)
         callback = _callback(request, body)
-        is_genuine = line.adapter.is_genuine(callback, line.access)
+        is_genuine = _has_key(line, key) and line.adapter.is_genuine(callback, line.access)
     except Unreadable:
         return _turned_away(What.UNREADABLE, account_id, 400)
     if not is_genuine:
-        return _turned_away(What.FORGED, account_id, 403)
+        return _turned_away(What.FORGED, account_id, line.adapter.forged_status(callback))
     if _is_replayed(line, callback):
         return _turned_away(What.REPLAYED, account_id, 403)
     return _take_in(line, callback)
 
 
 def _take_in(line: Line, callback: Callback) -> HttpResponse:
-    inbound_id = None
     try:
-        event = line.adapter.read_callback(callback)
-        if isinstance(event, DeliveryReport):
-            inbox.append(line.account_id, event, callback)
-        elif isinstance(event, InboundMessage):
-            inbound_id = inbound.store(line.account_id, event, inbox.to_raw(callback))
-        else:
-            return _turned_away(What.UNUSED, line.account_id, 200)
+        parts = line.adapter.split(callback)
+        events = [(line.adapter.read_callback(part), part) for part in parts]
+        reports = [(event, part) for event, part in events if isinstance(event, DeliveryReport)]
+        if reports:
+            inbox.append(line.account_id, reports)
+        texts = [
+            inbound.store(line.account_id, event, inbox.to_raw(part))
+            for event, part in events
+            if isinstance(event, InboundMessage)
+        ]
     except (DataError, ValueError, LookupError, TypeError):
         logger.exception("a genuine callback cannot be read")
         return _turned_away(What.UNREADABLE, line.account_id, 400)
-    return HttpResponse(status=200) if inbound_id is None else _apply(inbound_id)
+    if not reports and not texts:
+        tallies.count(What.UNUSED, line.account_id)
+    were_applied = [_apply(inbound_id) for inbound_id in texts]
+    if not all(were_applied):
+        return _again_later(line.adapter.busy_status)
+    thanks = line.adapter.thanks
+    return HttpResponse(thanks.body, content_type=thanks.content_type, status=thanks.status)
 
 
-def _apply(inbound_id: int) -> HttpResponse:
+def _apply(inbound_id: int) -> bool:
     """Once a text is stored, whatever goes wrong is ours: its provider is to post it again."""
     try:
         has_answer = inbound.apply(inbound_id)
     except Exception:
         logger.exception("a text was stored and not applied", extra={"inbound_id": inbound_id})
-        return _again_later()
+        return False
     if has_answer:
         tasks.call_replies()
-    return HttpResponse(status=200)
+    return True
 
 
 def _line(kind: str, account_id: int) -> Line | None:
@@ -140,7 +157,9 @@ def _read_line(kind: str, account_id: int) -> Line | None:
     if kind not in ADAPTERS:
         return None
     account = ProviderAccount.objects.filter(pk=account_id, kind=kind).first()
-    return Line(account.pk, ADAPTERS[kind], account.access()) if account else None
+    if account is None:
+        return None
+    return Line(account.pk, adapter(kind, account.definition), account.access())
 
 
 def _body(request: HttpRequest) -> bytes | None:
@@ -177,6 +196,14 @@ def _callback(request: HttpRequest, body: bytes) -> Callback:
 
 def _pairs(text: str) -> Mapping[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=500))
+
+
+def _has_key(line: Line, key: str) -> bool:
+    """A key may be there for any provider; for one whose callbacks prove nothing it must be."""
+    wanted = line.access.webhook_key
+    if key or line.adapter.needs_key(line.access):
+        return bool(wanted) and hmac.compare_digest(wanted.encode(), key.encode())
+    return True
 
 
 def _is_replayed(line: Line, callback: Callback) -> bool:

@@ -77,6 +77,7 @@ DO: Mapping[Reason, str] = {
     Reason.CANNOT_RENDER: "Give each {name} in the text a fall-back, as in {first_name|there}, and"
     " the campaign a destination if its text has a {link}.",
     Reason.TOO_LONG: "Shorten the text of the template.",
+    Reason.UNSAYABLE: "Use plain letters in the text, or another number on the route.",
     Reason.NO_ROUTE: "Add a number in use to the route of the list, the campaign or the brand.",
     Reason.BRAND_CAP: "It goes on tomorrow if its slot still runs; raise the brand's daily cap for"
     " more.",
@@ -137,7 +138,7 @@ STEPS: Mapping[str, StepWords] = {
     "refuse_same_words": _step("The person has not had these words that day", R.SAME_WORDS),
     "add_link": _step("It gets its personal link"),
     "add_opt_out_line": _step("It says how to opt out"),
-    "refuse_too_long": _step("It is not too long", R.TOO_LONG),
+    "refuse_unfit": _step("Its number can carry the text", R.UNSAYABLE, R.TOO_LONG),
     "hold_without_a_number": _step("Its number and account are in use", R.LANE_PAUSED),
     "reserve": _step(
         "The person's limits and the daily caps have room for it",
@@ -160,6 +161,7 @@ CODES: Mapping[str, str] = {
     "no_answer_recorded": "no answer was ever recorded",
     "outcome_not_storable": "the answer could not be stored",
     "provider_ref_unreadable": "the answer could not be read",
+    "ends_too_soon": "the provider could have sent it on after its time",
     "transport_closed": "our connection was being closed",
     "address_refused": "the provider's address may not be used",
     "request_not_built": "the request could not be made",
@@ -198,6 +200,7 @@ LABELS: Mapping[str, str] = {
     "help": "Read as a call for help",
     "join": "Read as JOIN: they want to hear from the brand",
     "more-jobs": "Read as a wish for more jobs",
+    "part": "A piece of a longer text, which was read as one",
     "none": "Read as nothing that we act on",
 }
 """How a text of a person was read."""
