@@ -29,6 +29,10 @@ SPAN = """
 SELECT min(intent_at), count(*) FILTER (WHERE outcome = 'accepted')
 FROM delivery_attempt WHERE id > %s
 """
+REQUESTS = """
+SELECT count(*)::float8 / greatest(count(DISTINCT coalesce(nullif(request_ref, ''), ref)), 1)
+FROM delivery_attempt WHERE id > %s
+"""
 LATENCY = """
 SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (
     ORDER BY extract(epoch FROM answered_at - %s))
@@ -103,6 +107,11 @@ def span(after: int) -> tuple[datetime | None, int]:
     """When the first attempt after this one was claimed, and how many of them were accepted."""
     first, accepted = sql.one(SPAN, after)
     return first, accepted
+
+
+def messages_per_request(after: int) -> float:
+    """How many attempts after this one were made in one request, on average."""
+    return round(float(sql.one(REQUESTS, after)[0]), 1)
 
 
 def statuses() -> dict[str, int]:

@@ -47,6 +47,7 @@ class Options:
     messages: int
     workers: int
     latency_ms: float
+    provider: str = "twilio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def measure(options: Options, folder: Path) -> Figures:
     with at_most(patience(options.messages)), processes.ended_by_signals():
         make_tables()
         say(f"Making {options.messages:,} people")
-        stage.make(options.messages, simulator=site.simulator)
+        stage.make(options.messages, simulator=site.simulator, provider=options.provider)
         planned, planning_seconds = plan()
         stage.opt_out_half(stage.EVERY // 2)
         with simulated(site, options.latency_ms) as children:
@@ -177,6 +178,7 @@ def send(children: Children, planned: int, *, seconds: float = inf) -> Figures:
         "messages_per_second": round(accepted / max(took, 0.001)),
         "sending_seconds": round(took, 2),
         "accepted": accepted,
+        "messages_per_request": figures.messages_per_request(before),
         "is_complete": is_done,
         "p50_seconds": half,
         "p95_seconds": most,

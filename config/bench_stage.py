@@ -6,6 +6,7 @@ personal links and names are all on; they are asked for each message, and hold n
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from io import StringIO
 from typing import Any
@@ -25,11 +26,13 @@ from delivery import shifting, sql
 from leads.invention import FIRST_NAMES, LAST_NAMES, LINES, MAGIC_ENDINGS, read_regions
 from leads.models import LeadList
 from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
+from providers.registry import adapter
 
 GOAL = 10_000  # messages a second
 RATE = 1.2 * GOAL  # of all numbers, of all accounts and of all brands together
 BRANDS = 2
 NUMBERS = 12
+SHORT_CODES = 2  # where one request carries many messages, all of one sender
 EVERY = 200
 AT, MINUTES = time(11), 360  # of each person's own day; all have come due when it is noon
 ZONES = "ECMP"  # all open at noon in the last of them
@@ -71,6 +74,11 @@ ANALYZE = """
 ANALYZE compliance_person, compliance_consentevent, compliance_places, leads_lead,
         leads_listentry, delivery_sticky
 """
+CREDENTIALS: Mapping[str, Callable[[int], Mapping[str, str]]] = {
+    "twilio": lambda n: {"account_sid": f"AC{n:032x}", "auth_token": f"{n:032x}"},
+    "plivo": lambda n: {"auth_id": f"MA{n:018d}", "auth_token": f"{n:040x}"},
+    "sinch": lambda n: {"service_plan_id": f"plan-{n:027x}", "api_token": f"{n:032x}"},
+}
 SOME_PEOPLE = "SELECT id FROM compliance_person WHERE id %% %s = %s"
 
 
@@ -86,9 +94,9 @@ def area_codes() -> list[str]:
     return codes[: len(codes) - (len(codes) + 1) % BRANDS]
 
 
-def make(people: int, *, simulator: str) -> None:
+def make(people: int, *, simulator: str, provider: str = "twilio") -> None:
     """All up to started campaigns, with stop-all pulled, at noon of the west coast."""
-    brands = found(simulator=simulator, daily_cap=10 * people)
+    brands = found(simulator=simulator, daily_cap=10 * people, provider=provider)
     make_people(people, brands)
     for brand in brands:
         lead_list = LeadList.objects.create(brand=brand, name="Everybody")
@@ -99,12 +107,12 @@ def make(people: int, *, simulator: str) -> None:
     sql.rows(ANALYZE)
 
 
-def found(*, simulator: str, daily_cap: int) -> list[Brand]:
+def found(*, simulator: str, daily_cap: int, provider: str = "twilio") -> list[Brand]:
     """A sandbox with stop-all pulled, and in it the brands, their numbers and what they say."""
     call_command("set_up", sandbox=True, stdout=StringIO())
     shifting.shift_to(next_noon(clock.now()))
     stop_all()
-    accounts = [make_account(number, simulator) for number in (1, 2)]
+    accounts = [make_account(number, simulator, provider) for number in (1, 2)]
     brands = [make_brand(number, daily_cap) for number in range(1, BRANDS + 1)]
     for at, brand in enumerate(brands):
         make_route(brand, accounts, first=1000 * at)
@@ -152,25 +160,28 @@ def make_brand(number: int, daily_cap: int) -> Brand:
 def make_route(brand: Brand, accounts: list[ProviderAccount], *, first: int) -> None:
     """The numbers of a brand, spread over the accounts, and the route by which it sends."""
     route = Route.objects.create(brand=brand, name="All numbers", is_default=True)
-    for place in range(NUMBERS // BRANDS):
+    is_batched = adapter(accounts[0].kind).max_batch > 1
+    numbers = SHORT_CODES if is_batched else NUMBERS
+    for place in range(numbers // BRANDS):
         number = SenderNumber.objects.create(
-            account=accounts[place % len(accounts)],
+            account=accounts[(first // 1000 + place) % len(accounts)],
             brand=brand,
-            value=f"+1555555{first + place:04d}",
-            segments_per_second=RATE / NUMBERS,
+            value=str(55_500 + first // 1000) if is_batched else f"+1555555{first + place:04d}",
+            kind="short_code" if is_batched else "long_code",
+            segments_per_second=RATE / numbers,
         )
         RouteNumber.objects.create(route=route, number=number)
 
 
-def make_account(number: int, simulator: str) -> ProviderAccount:
+def make_account(number: int, simulator: str, provider: str) -> ProviderAccount:
     account = ProviderAccount(
         name=f"Bench account {number}",
-        kind="twilio",
+        kind=provider,
         base_url=simulator,
         is_simulated=True,
         segments_per_second=RATE / 2,
     )
-    account.seal({"account_sid": f"AC{number:032x}", "auth_token": f"{number:032x}"})
+    account.seal(CREDENTIALS[provider](number))
     account.save()
     return account
 

@@ -26,7 +26,6 @@ from campaigns.rendering import fill_in
 from compliance.hours import SendingHours
 from compliance.models import Person, Rejoin
 from delivery.allowances import PersonLimits, cap_keys
-from delivery.intents import status_callback_url
 from delivery.models import Attempt, CapCounter, Inbound, Message, Outcome, Sticky
 from delivery.states import Reason, Status
 from delivery.steps import hash_of_words
@@ -36,6 +35,7 @@ from links.models import ShortLink
 from providers import segments
 from providers.base import REQUEST_SECONDS
 from providers.models import ProviderAccount, RouteNumber, SenderNumber
+from providers.webhook_urls import status_url
 
 RECENT = timedelta(days=8)
 LONGEST_VALIDITY = 36_000
@@ -224,7 +224,7 @@ def hand_over(attempt: Attempt) -> str:
         "To": attempt.message.person.phone,
         "From": attempt.number.value,
         "Body": attempt.text,
-        "StatusCallback": status_callback_url(account.kind, account.pk, attempt.ref),
+        "StatusCallback": status_url(account.access(), account.pk, attempt.ref),
         "ValidityPeriod": min(int(left.total_seconds()), LONGEST_VALIDITY),
     }
     try:

@@ -26,6 +26,7 @@ def recurring() -> dict[str, tuple[object, int, str]]:
         "dispatch": (tasks.dispatch, 1, "upkeep"),
         "fail_over": (tasks.fail_over, 1, "upkeep"),
         "tidy": (tasks.tidy, settings.TIDY_EVERY_SECONDS, "upkeep"),
+        "look_up": (tasks.look_up, settings.LOOK_UP_EVERY_SECONDS, "chores"),
         "uploads": (uploads.take_in_uploads, settings.IMPORT_EVERY_SECONDS, uploads.QUEUE),
         "figures": (reports.count_figures, settings.FIGURES_EVERY_SECONDS, "chores"),
     }

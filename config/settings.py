@@ -140,6 +140,8 @@ TIDY_EVERY_SECONDS = env.whole("TIDY_EVERY_SECONDS", 5)
 # --- chores: what may take minutes --------------------------------------------------------------
 IMPORT_EVERY_SECONDS = env.whole("IMPORT_EVERY_SECONDS", 5)
 FIGURES_EVERY_SECONDS = env.whole("FIGURES_EVERY_SECONDS", 60)
+NO_REPORT_AFTER_HOURS = env.whole("NO_REPORT_AFTER_HOURS", 72)
+LOOK_UP_EVERY_SECONDS = env.whole("LOOK_UP_EVERY_SECONDS", 20)
 
 # --- what we see of it ------------------------------------------------------------------------
 

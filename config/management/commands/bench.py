@@ -28,7 +28,7 @@ from config.demo_processes import Broken
 from config.management.commands.demo import whole
 
 MAX_LATENCY_MS = 10_000
-PASSED_ON = ("messages", "workers", "latency_ms", "job_workers", "there")
+PASSED_ON = ("messages", "workers", "latency_ms", "provider", "job_workers", "there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,12 @@ class Command(BaseCommand):
             default=50,
             metavar="MS",
             help="how long the provider takes to answer (%(default)s)",
+        )
+        parser.add_argument(
+            "--provider",
+            choices=list(bench_stage.CREDENTIALS),
+            default="twilio",
+            help="delivery: who is simulated (%(default)s); sinch takes many messages in a request",
         )
         parser.add_argument(
             "--job-workers",
@@ -162,6 +168,7 @@ def sending(options: dict[str, Any]) -> bench_run.Options:
         messages=options["messages"],
         workers=options["workers"],
         latency_ms=options["latency_ms"],
+        provider=options["provider"],
     )
 
 
