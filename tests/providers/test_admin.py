@@ -92,6 +92,26 @@ class TestCredentials:
         assert "This is needed for the account." in page.text
         assert not ProviderAccount.objects.exists()
 
+    @pytest.mark.parametrize(("method", "count"), [("sha256", 1), ("SHA-256", 0)])
+    def test_must_have_their_form(self, staff, method, count):
+        secrets = {"api_key": "key1", "api_secret": "secret1", "signature_method": method}
+        form = {f"vonage_sms_{name}": value for name, value in secrets.items()}
+        page = staff.post(ADD, a_form(kind="vonage_sms", **form))
+        assert ProviderAccount.objects.count() == count
+        assert ("One of md5hash, md5, sha1, sha256, sha512" in page.text) is not bool(count)
+
+    def test_must_have_their_form_with_what_was_stored_before(self, staff):
+        account = make_account(kind="vonage")
+        account.seal({"api_key": "key1", "api_secret": "secret1"})
+        account.save()
+        page = change(staff, account, vonage_application_id="app1")
+        errors = page.context["adminform"].form.errors
+        assert errors == {
+            "vonage_private_key": ["The application and its private key go together."]
+        }
+        account.refresh_from_db()
+        assert "application_id" not in account.access().secrets
+
     def test_must_all_be_typed_again_when_their_key_is_gone(self, staff):
         account = make_account()
         ProviderAccount.objects.update(sealed_credentials=b"not ours")

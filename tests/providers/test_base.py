@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from providers.adapters.twilio import Twilio
 from providers.base import (
     Accepted,
+    Access,
     Callback,
     ErrorClass,
     Fault,
@@ -35,6 +36,7 @@ OUTCOMES = st.one_of(
         st.text(),
         opted_out=st.booleans(),
         carrier_blocked=st.booleans(),
+        only_here=st.booleans(),
     ),
     st.builds(
         NotSent,
@@ -100,6 +102,10 @@ def test_a_callback_finds_a_header_whatever_the_case_of_its_name():
         method="POST", url="", headers={"x-sIgned": "yes"}, query={}, form={}, body=b""
     )
     assert callback.header("X-Signed") == "yes"
+
+
+def test_credentials_have_no_form_but_where_an_adapter_says_so():
+    assert Twilio().problems(Access(kind="twilio", secrets={"account_sid": "?"})) == {}
 
 
 def test_an_adapter_whose_signature_covers_all_has_no_replay_key():

@@ -11,6 +11,7 @@ from providers.base import (
     Found,
     NoAnswer,
     NotListed,
+    Several,
     Status,
 )
 from tests.providers.peers import NOON, a_look_up
@@ -118,7 +119,7 @@ class TestLookUp:
         assert found.report.provider_ref == "u-2"
 
     def test_two_that_fit_are_left_to_the_reports(self):
-        assert looked_up(listed("u-1"), listed("u-2")) == NotListed()
+        assert looked_up(listed("u-1"), listed("u-2")) == Several(2)
 
     def test_nothing_listed_is_not_listed(self):
         assert looked_up() == NotListed()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.segments import GSM_BASIC, Encoding, Segments, count
+from providers.segments import GSM_BASIC, Encoding, Segments, count, cut
 
 GSM7, UCS2 = Encoding.GSM7, Encoding.UCS2
 
@@ -57,3 +57,21 @@ def test_its_room_is_what_fits_into_so_many_segments(text, room):
     assert count(text).room == room
     assert count(text + text[0] * (room - len(text))).parts == count(text).parts
     assert count(text + text[0] * (room - len(text) + 1)).parts == count(text).parts + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        ("", [0]),
+        ("a" * 160, [160]),
+        ("a" * 161, [153, 8]),
+        ("a" * 152 + "\u20ac" + "a" * 152, [152, 152, 1]),
+        ("\u044f" * 71, [67, 4]),
+        ("\u044f" * 66 + "\U0001f600" + "\u044f" * 66, [66, 66, 1]),
+    ],
+)
+def test_a_text_is_cut_where_its_parts_end(text, lengths):
+    parts = cut(text)
+    assert "".join(parts) == text
+    assert [len(part) for part in parts] == lengths
+    assert len(parts) == count(text).parts

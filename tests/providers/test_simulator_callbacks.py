@@ -52,7 +52,7 @@ class TestBurst:
     @pytest.mark.parametrize(
         ("changes", "word"),
         [
-            ({"provider": "sinch"}, "provider"),
+            ({"provider": "nobody"}, "provider"),
             ({"account": "AC9"}, "token"),
             ({"url": "http://192.0.2.1/"}, "url"),
             ({"file": "/nowhere"}, "no file"),

@@ -140,7 +140,7 @@ class TestInbound:
             ({"colour": "red"}, "colour"),
             ({"to": "+15005550009"}, "nothing was sent"),
             ({"account": "X1"}, "provider"),
-            ({"account": "X1", "provider": "sinch"}, "provider"),
+            ({"account": "X1", "provider": "nobody"}, "provider"),
             ({"account": "AC9"}, "inbound_url"),
         ],
     )

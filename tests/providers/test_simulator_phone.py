@@ -247,7 +247,7 @@ class TestAnswering:
             (b"[1, 2, 3]", "from, to and text"),
             ({"from": ANNA, "to": SHOP}, "from, to and text"),
             (told(text=7), "from, to and text"),
-            (told(to="MG0123"), "phone numbers"),
+            (told(to="MG-0123"), "phone numbers"),
             ({**told(), "from": "5550100123 "}, "phone numbers"),
             (told(text=""), "empty"),
             (told(text=" \n\t"), "empty"),

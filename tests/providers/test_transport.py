@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from providers.adapters.twilio import Twilio
 from providers.base import (
     Accepted,
+    EndsTooSoon,
     Fault,
     HttpRequest,
     LookUp,
@@ -138,6 +139,14 @@ class TestWhatIsSurelyNotSent:
     def test_a_request_that_cannot_be_built(self):
         access = an_access(1, secrets={})
         assert run(sent_to(access)) == NotSent("request_not_built")
+
+    def test_a_message_that_they_would_keep_past_its_time(self, caplog):
+        class Keeping(Twilio):
+            def build_request(self, sends, access):
+                raise EndsTooSoon
+
+        assert run(sent_to(an_access(1), adapter=Keeping())) == NotSent("ends_too_soon")
+        assert not caplog.records
 
     def test_a_header_with_a_line_break(self):
         class Odd(Twilio):

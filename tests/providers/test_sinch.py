@@ -1,0 +1,551 @@
+"""Bodies are from Sinch's developer pages ("Delivery reports", "Webhooks", "Batches") and from the
+wire of its own package (sinch 2.3.0); the numbers in them are invented.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from providers import simulator_signing
+from providers.adapters.sinch import PARAMETER_CHARS, Sinch
+from providers.base import (
+    Accepted,
+    Access,
+    Callback,
+    ErrorClass,
+    Fault,
+    Found,
+    HttpResponse,
+    InboundMessage,
+    LookUp,
+    NoAnswer,
+    NotListed,
+    NotSent,
+    Rejected,
+    SendRequest,
+    Status,
+    Unknown,
+    ref_in_batch,
+)
+
+NOON = datetime(2035, 3, 7, 17, tzinfo=UTC)
+TO, OTHER = "+15005550006", "+15005550007"
+ACCESS = Access(kind="sinch", secrets={"service_plan_id": "plan-1", "api_token": "t0"})
+SINCH = Sinch()
+BATCH = "01FC66621XXXXX119Z8PMV1QPQ"
+
+
+def a_send(to=TO, text="hi", **changes):
+    values = {
+        "ref": ref_in_batch("req1", to),
+        "request_ref": "req1",
+        "to_e164": to,
+        "from_value": "+15005550001",
+        "text": text,
+        "segments": 1,
+        "status_callback_url": "https://hooks.example.com/webhooks/sinch/1/status?ref=req1",
+    }
+    return SendRequest(**{**values, **changes})
+
+
+def batch_of(*sends):
+    return SINCH.build_request(sends, ACCESS).json
+
+
+def texts_of(batch):
+    """Each recipient's text as Sinch puts it together (its page "Parameterization")."""
+    texts = {}
+    for to in batch["to"]:
+        text = batch["body"]
+        for name, values in batch.get("parameters", {}).items():
+            text = text.replace(f"${{{name}}}", values.get(to, values["default"]))
+        texts[to] = text
+    return texts
+
+
+class TestARequest:
+    def test_is_whole(self):
+        request = SINCH.build_request([a_send()], ACCESS)
+        assert request.method == "POST"
+        assert request.url == "https://us.sms.api.sinch.com/xms/v1/plan-1/batches"
+        assert request.headers == {"Authorization": "Bearer t0"}
+        assert request.json == {
+            "from": "15005550001",
+            "to": ["15005550006"],
+            "type": "mt_text",
+            "body": "hi",
+            "delivery_report": "per_recipient_final",
+            "client_reference": "req1",
+            "callback_url": "https://hooks.example.com/webhooks/sinch/1/status?ref=req1",
+        }
+
+    def test_goes_to_the_address_of_the_account(self):
+        access = Access(
+            kind="sinch", base_url="https://eu.sms.api.sinch.com/", secrets=ACCESS.secrets
+        )
+        url = SINCH.build_request([a_send()], access).url
+        assert url == "https://eu.sms.api.sinch.com/xms/v1/plan-1/batches"
+
+    def test_keeps_a_name_as_its_sender(self):
+        assert batch_of(a_send(from_value="Acme"))["from"] == "Acme"
+
+    def test_names_all_recipients(self):
+        assert batch_of(a_send(), a_send(OTHER))["to"] == ["15005550006", "15005550007"]
+
+    def test_has_one_text_where_all_have_the_same(self):
+        batch = batch_of(a_send(), a_send(OTHER))
+        assert batch["body"] == "hi"
+        assert "parameters" not in batch
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Hi Ann",
+            "a" * 160,
+            "a" * 161,
+            "word " * 300,
+            " " * 400,
+            "Pay ${a} now",
+            "\N{GRINNING FACE}" * 100,
+            "x" * 1_600,
+        ],
+        ids=[
+            "short",
+            "one piece",
+            "two",
+            "words",
+            "spaces",
+            "a mark of theirs",
+            "faces",
+            "longest",
+        ],
+    )
+    def test_gives_each_its_own_text(self, text):
+        batch = batch_of(a_send(text=text), a_send(OTHER, text="something else"))
+        assert texts_of(batch) == {"15005550006": text, "15005550007": "something else"}
+
+    @pytest.mark.parametrize("text", ["x" * 1_600, "\N{GRINNING FACE}" * 500])
+    def test_has_no_parameter_longer_than_they_take(self, text):
+        batch = batch_of(a_send(text=text), a_send(OTHER))
+        values = [value for values in batch["parameters"].values() for value in values.values()]
+        longest = max(len(value.encode("utf-16-le")) // 2 for value in values)
+        assert longest == PARAMETER_CHARS
+
+    def test_cuts_no_text_at_a_space(self):
+        text = "a" * 159 + " " + "b" * 100
+        batch = batch_of(a_send(text=text), a_send(OTHER))
+        pieces = [values["15005550006"] for values in batch["parameters"].values()]
+        assert pieces == ["a" * 158, "a " + "b" * 100]
+
+    def test_does_not_take_a_mark_in_a_single_text_for_a_parameter(self):
+        batch = batch_of(a_send(text="Pay ${a} now"))
+        assert "Pay" not in batch["body"]
+
+    def test_says_until_when_it_may_be_sent_on(self):
+        ends = NOON + timedelta(hours=1)
+        batch = batch_of(a_send(not_after=ends, decided_at=NOON))
+        left = datetime.fromisoformat(batch["expire_at"]) - datetime.now(UTC)
+        assert timedelta(minutes=59) < left < timedelta(minutes=60)
+
+    def test_asks_for_three_days_at_most(self):
+        batch = batch_of(a_send(not_after=NOON + timedelta(days=9), decided_at=NOON))
+        left = datetime.fromisoformat(batch["expire_at"]) - datetime.now(UTC)
+        assert left <= timedelta(days=3)
+
+
+def outcomes_of(status, body, *sends):
+    sends = sends or (a_send(),)
+    response = HttpResponse(status=status, headers={}, body=json.dumps(body).encode())
+    return [SINCH.read_response(sends, response)[send.ref] for send in sends]
+
+
+def a_refusal(code, text):
+    return {"code": code, "text": text}
+
+
+class TestAnAnswer:
+    TAKEN = {"id": BATCH, "to": ["15005550006", "15005550007"], "canceled": False}
+
+    def test_of_a_batch_that_was_taken_is_accepted_for_each(self):
+        assert outcomes_of(201, self.TAKEN, a_send(), a_send(OTHER)) == [Accepted(BATCH)] * 2
+
+    def test_that_does_not_name_a_recipient_leaves_its_message_unknown(self):
+        answer = {**self.TAKEN, "to": ["15005550006"]}
+        taken, other = outcomes_of(201, answer, a_send(), a_send(OTHER))
+        assert (taken, type(other)) == (Accepted(BATCH), Unknown)
+
+    @pytest.mark.parametrize("changes", [{"id": ""}, {"id": None}, {"id": 7}, {"canceled": True}])
+    def test_without_a_sound_id_is_unknown(self, changes):
+        (outcome,) = outcomes_of(201, {**self.TAKEN, **changes})
+        assert isinstance(outcome, Unknown)
+
+    @pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 415])
+    def test_that_refuses_the_account_sends_nothing(self, status):
+        answer = a_refusal("unauthorized", "no")
+        assert outcomes_of(status, answer) == [
+            NotSent(f"{status} unauthorized", fault=Fault.ACCOUNT)
+        ]
+
+    def test_that_refuses_the_sender_sends_nothing(self):
+        answer = a_refusal("syntax_invalid_parameter_format", "Invalid 'from' address")
+        outcome = NotSent("syntax_invalid_parameter_format", fault=Fault.SENDER)
+        assert outcomes_of(400, answer, a_send(), a_send(OTHER)) == [outcome] * 2
+
+    def test_that_refuses_several_sends_each_alone(self):
+        answer = a_refusal("syntax_invalid_parameter_format", "Invalid 'to' address")
+        outcome = NotSent("syntax_invalid_parameter_format", goes_alone=True)
+        assert outcomes_of(400, answer, a_send(), a_send(OTHER)) == [outcome] * 2
+
+    @pytest.mark.parametrize(
+        ("sentence", "error_class"),
+        [
+            ("Invalid 'to' address", ErrorClass.PERMANENT_RECIPIENT),
+            ("The msisdn is malformed", ErrorClass.PERMANENT_RECIPIENT),
+            ("Body too long", ErrorClass.PERMANENT_CONTENT),
+        ],
+    )
+    def test_that_refuses_one_rejects_it(self, sentence, error_class):
+        answer = a_refusal("syntax_constraint_violation", sentence)
+        assert outcomes_of(400, answer) == [Rejected(error_class, "syntax_constraint_violation")]
+
+    def test_in_their_other_shape_is_read_too(self):
+        answer = {"error": {"code": 400, "message": "bad body", "status": "INVALID_ARGUMENT"}}
+        assert outcomes_of(400, answer) == [
+            Rejected(ErrorClass.PERMANENT_CONTENT, "INVALID_ARGUMENT")
+        ]
+
+    @pytest.mark.parametrize("status", [409, 410, 422])
+    def test_that_is_in_no_table_is_unknown(self, status):
+        (outcome,) = outcomes_of(status, a_refusal("odd", "odd"))
+        assert isinstance(outcome, Unknown)
+
+
+def a_callback(fields, query=None, headers=None):
+    return Callback(
+        method="POST",
+        url="https://hooks.example.com/webhooks/sinch/1/status",
+        headers=headers or {},
+        query=query or {},
+        form={},
+        body=json.dumps(fields).encode() if isinstance(fields, dict) else fields,
+    )
+
+
+REPORT = {
+    "type": "recipient_delivery_report_sms",
+    "batch_id": BATCH,
+    "recipient": "15005550006",
+    "code": 0,
+    "status": "Delivered",
+    "at": "2026-11-30T10:00:00.000Z",
+    "operator_status_at": "2026-11-30T09:59:58.000Z",
+    "client_reference": "req1",
+    "applied_originator": "15005550001",
+    "number_of_message_parts": 1,
+}
+
+
+def report_of(**changes):
+    return SINCH.read_callback(a_callback({**REPORT, **changes}))
+
+
+class TestAReport:
+    def test_leads_to_the_message_of_its_batch_and_recipient(self):
+        report = report_of()
+        assert report.ref == ref_in_batch("req1", TO)
+        assert (report.provider_ref, report.recipient_e164) == (BATCH, TO)
+        assert (report.status, report.provider_status) == (Status.DELIVERED, "Delivered")
+        assert report.occurred_at == datetime(2026, 11, 30, 9, 59, 58, tzinfo=UTC)
+
+    def test_leads_to_it_by_the_address_it_came_to_as_well(self):
+        fields = {key: value for key, value in REPORT.items() if key != "client_reference"}
+        report = SINCH.read_callback(a_callback(fields, {"ref": "req1"}))
+        assert report.ref == ref_in_batch("req1", TO)
+
+    @pytest.mark.parametrize(
+        ("word", "code", "status"),
+        [
+            ("Queued", 400, Status.ACCEPTED),
+            ("Dispatched", 401, Status.SENT),
+            ("DELIVERED", 0, Status.DELIVERED),
+            ("Failed", 27, Status.UNDELIVERED),
+            ("Failed", 300, Status.REJECTED),
+            ("Rejected", 408, Status.REJECTED),
+            ("Rejected", 402, Status.REJECTED),
+            ("Deleted", 10, Status.REJECTED),
+            ("Aborted", 403, Status.FAILED),
+            ("Aborted", 406, Status.EXPIRED),
+            ("Aborted", 407, Status.FAILED),
+            ("Cancelled", 407, Status.FAILED),
+            ("Expired", 406, Status.EXPIRED),
+            ("Unknown", 3, Status.UNKNOWN),
+            ("Something", 0, Status.ACCEPTED),
+        ],
+    )
+    def test_says_it_in_our_words(self, word, code, status):
+        assert report_of(status=word, code=code).status == status
+
+    @pytest.mark.parametrize(
+        ("code", "error_class", "is_blocked"),
+        [
+            (1, ErrorClass.PERMANENT_RECIPIENT, False),
+            (10, ErrorClass.PERMANENT_RECIPIENT, False),
+            (11, ErrorClass.PERMANENT_RECIPIENT, False),
+            (9, ErrorClass.PERMANENT_CONTENT, True),
+            (60, ErrorClass.PERMANENT_CONTENT, True),
+            (300, ErrorClass.PERMANENT_CONTENT, True),
+            (405, ErrorClass.PERMANENT_CONTENT, False),
+            (412, ErrorClass.PERMANENT_CONFIG, False),
+            (27, ErrorClass.TRANSIENT, False),
+            (64, ErrorClass.TRANSIENT, False),
+        ],
+    )
+    def test_tells_why_it_failed(self, code, error_class, is_blocked):
+        report = report_of(status="Failed", code=code)
+        assert (report.code, report.error_class) == (str(code), error_class)
+        assert report.carrier_blocked == is_blocked
+
+    def test_of_a_subscriber_that_was_deleted_opts_nobody_out(self):
+        assert not report_of(status="Deleted", code=408).opted_out
+
+    def test_that_comes_twice_has_one_key(self):
+        assert report_of(at="2026-11-30T11:00:00Z").dedupe_key == report_of().dedupe_key
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"recipient": "15005550007"}, {"status": "Failed"}, {"code": 1}, {"batch_id": "x"}],
+    )
+    def test_that_says_something_else_has_another_key(self, changes):
+        assert report_of(**changes).dedupe_key != report_of().dedupe_key
+
+
+class TestAReportOfAWholeBatch:
+    FULL = {
+        "type": "delivery_report_sms",
+        "batch_id": BATCH,
+        "client_reference": "req1",
+        "total_message_count": 3,
+        "statuses": [
+            {
+                "code": 0,
+                "status": "Delivered",
+                "count": 2,
+                "recipients": ["15005550006", "15005550007"],
+            },
+            {"code": 1, "status": "Failed", "count": 1, "recipients": ["15005550008"]},
+        ],
+    }
+
+    def reports(self, fields):
+        return [SINCH.read_callback(part) for part in SINCH.split(a_callback(fields))]
+
+    def test_is_one_of_each_recipient(self):
+        found = {one.recipient_e164: (one.status, one.code) for one in self.reports(self.FULL)}
+        assert found == {
+            TO: (Status.DELIVERED, ""),
+            OTHER: (Status.DELIVERED, ""),
+            "+15005550008": (Status.UNDELIVERED, "1"),
+        }
+
+    def test_leads_to_their_messages(self):
+        refs = {one.recipient_e164: one.ref for one in self.reports(self.FULL)}
+        assert refs[OTHER] == ref_in_batch("req1", OTHER)
+
+    def test_says_of_one_what_its_own_report_says(self):
+        assert self.reports(self.FULL)[0].dedupe_key == report_of().dedupe_key
+
+    def test_that_names_nobody_says_nothing(self):
+        summary = {**self.FULL, "statuses": [{"code": 0, "status": "Delivered", "count": 3}]}
+        assert self.reports(summary) == []
+
+    def test_of_one_message_stays_as_it_is(self):
+        callback = a_callback(REPORT)
+        assert list(SINCH.split(callback)) == [callback]
+
+
+class TestAText:
+    MO = {
+        "type": "mo_text",
+        "id": "01FC66621XXXXX119Z8PMV1QPA",
+        "from": "15005550006",
+        "to": "15005550001",
+        "body": "STOP",
+        "received_at": "2026-11-30T10:00:00.000Z",
+    }
+
+    def read(self, **changes):
+        return SINCH.read_callback(a_callback({**self.MO, **changes}))
+
+    def test_is_read(self):
+        assert self.read() == InboundMessage(
+            provider_ref="01FC66621XXXXX119Z8PMV1QPA",
+            from_e164=TO,
+            to_value="+15005550001",
+            text="STOP",
+            dedupe_key="01FC66621XXXXX119Z8PMV1QPA",
+        )
+
+    def test_to_a_short_code_keeps_it(self):
+        assert self.read(to="55512").to_value == "55512"
+
+    def test_with_pictures_is_read(self):
+        media = [{"url": "https://media.example.com/1.jpg", "content_type": "image/jpeg"}]
+        found = self.read(type="mo_media", body={"message": "look", "media": media})
+        assert (found.text, found.media_urls) == ("look", ("https://media.example.com/1.jpg",))
+
+    @pytest.mark.parametrize("kind", ["mo_binary", "something", ""])
+    def test_of_another_kind_is_passed_over(self, kind):
+        assert self.read(type=kind) is None
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"no json"])
+    def test_that_is_no_object_cannot_be_read(self, body):
+        if body == b"":
+            assert SINCH.read_callback(a_callback(body)) is None
+            return
+        with pytest.raises((ValueError, TypeError)):
+            SINCH.read_callback(a_callback(body))
+
+
+def an_access(**secrets):
+    return Access(kind="sinch", secrets={**ACCESS.secrets, **secrets})
+
+
+def signed(body, *, secret="sinchsecret", at=None, nonce="nonce1"):
+    at = at or str(int(time.time()))
+    return {
+        "X-Sinch-Webhook-Signature": simulator_signing.sinch(secret, body.decode(), nonce, at),
+        "X-Sinch-Webhook-Signature-Nonce": nonce,
+        "X-Sinch-Webhook-Signature-Timestamp": at,
+    }
+
+
+class TestWhoCalls:
+    BODY = b'{"type":"recipient_delivery_report_sms","batch_id":"01B"}'
+    SECRET = {"webhook_secret": "sinchsecret"}
+    BASIC = {"webhook_user": "u", "webhook_password": "p"}
+
+    def is_genuine(self, secrets, headers, body=BODY):
+        return SINCH.is_genuine(a_callback(body, headers=headers), an_access(**secrets))
+
+    def test_is_known_by_the_signature(self):
+        assert self.is_genuine(self.SECRET, signed(self.BODY))
+
+    def test_the_official_packages_vector(self, monkeypatch):
+        """sinch 2.3.0 makes this of the secret, nonce, time and body (reference, 4.6)."""
+        monkeypatch.setattr(time, "time", lambda: 1_700_000_100.0)
+        headers = {
+            "x-sinch-webhook-signature": "ueZ9wOK+A1Fq1e8s90C0eS7nYznuUHg29KPUJzbPnWE=",
+            "x-sinch-webhook-signature-nonce": "nonce1",
+            "x-sinch-webhook-signature-timestamp": "1700000000",
+        }
+        assert self.is_genuine(self.SECRET, headers)
+
+    @pytest.mark.parametrize("name", ["", "-Nonce", "-Timestamp"])
+    def test_is_not_known_without_a_part_of_it(self, name):
+        headers = signed(self.BODY)
+        del headers[f"X-Sinch-Webhook-Signature{name}"]
+        assert not self.is_genuine(self.SECRET, headers)
+
+    def test_is_not_known_by_another_secret(self):
+        assert not self.is_genuine(self.SECRET, signed(self.BODY, secret="another"))
+
+    def test_is_not_known_by_the_signature_of_another_body(self):
+        assert not self.is_genuine(self.SECRET, signed(self.BODY), body=b"{}")
+
+    @pytest.mark.parametrize("off", [-400, 400])
+    def test_is_not_known_by_an_old_signature(self, off):
+        headers = signed(self.BODY, at=str(int(time.time()) + off))
+        assert not self.is_genuine(self.SECRET, headers)
+
+    def test_is_known_by_name_and_password(self):
+        assert self.is_genuine(self.BASIC, {"Authorization": "Basic dTpw"})
+
+    @pytest.mark.parametrize("header", ["", "Basic dTpx", "Bearer dTpw", "Basic", "Basic \xff"])
+    def test_is_not_known_by_a_wrong_password(self, header):
+        assert not self.is_genuine(self.BASIC, {"Authorization": header})
+
+    def test_must_have_both_where_the_account_has_both(self):
+        both = {**self.SECRET, **self.BASIC}
+        assert not self.is_genuine(both, signed(self.BODY))
+        assert self.is_genuine(both, {**signed(self.BODY), "Authorization": "Basic dTpw"})
+
+    @pytest.mark.parametrize(
+        ("secrets", "needs"),
+        [({}, True), (SECRET, False), (BASIC, False), ({**SECRET, **BASIC}, False)],
+    )
+    def test_needs_a_key_in_the_address_where_nothing_else_is_set(self, secrets, needs):
+        assert SINCH.needs_key(an_access(**secrets)) is needs
+
+    def test_has_its_nonce_remembered(self):
+        assert SINCH.replay_key(a_callback(self.BODY, headers=signed(self.BODY))) == "nonce1"
+
+
+def a_look_up(**changes):
+    values = {
+        "ref": ref_in_batch("req1", TO),
+        "request_ref": "req1",
+        "to_e164": TO,
+        "from_value": "+15005550001",
+        "text": "hi",
+        "intended_at": datetime(2026, 11, 30, 10, tzinfo=UTC),
+    }
+    return LookUp(**{**values, **changes})
+
+
+def looked_up(body, status=200, **changes):
+    response = HttpResponse(status=status, headers={}, body=json.dumps(body).encode())
+    return SINCH.read_look_up(a_look_up(**changes), response)
+
+
+class TestALookUp:
+    LISTED = {"id": BATCH, "to": ["15005550006", "15005550007"], "client_reference": "req1"}
+
+    def listing(self, *batches):
+        return {"count": len(batches), "page": 0, "page_size": 30, "batches": list(batches)}
+
+    def test_asks_for_the_batch_by_our_reference(self):
+        request = SINCH.build_look_up(a_look_up(), ACCESS)
+        assert request.method == "GET"
+        assert request.headers == {"Authorization": "Bearer t0"}
+        assert request.url == (
+            "https://us.sms.api.sinch.com/xms/v1/plan-1/batches?client_reference=req1"
+            "&start_date=2026-11-30T09%3A59%3A00.000Z"
+        )
+
+    def test_asks_for_the_recipient_where_the_batch_is_known(self):
+        request = SINCH.build_look_up(a_look_up(provider_ref=BATCH), ACCESS)
+        assert request.url == (
+            f"https://us.sms.api.sinch.com/xms/v1/plan-1/batches/{BATCH}/delivery_report/15005550006"
+        )
+
+    def test_finds_the_batch_with_its_recipient(self):
+        found = looked_up(self.listing(self.LISTED))
+        assert isinstance(found, Found)
+        assert (found.report.provider_ref, found.report.status) == (BATCH, Status.ACCEPTED)
+        assert found.report.ref == a_look_up().ref
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"to": ["15005550007"]}, {"client_reference": "req2"}, {"client_reference": None}],
+    )
+    def test_does_not_take_another_batch_for_it(self, changes):
+        assert looked_up(self.listing({**self.LISTED, **changes})) == NotListed()
+
+    def test_finds_nothing_where_there_is_nothing(self):
+        assert looked_up(self.listing()) == NotListed()
+
+    def test_reads_how_far_it_came(self):
+        found = looked_up(REPORT, provider_ref=BATCH)
+        assert found.report.status == Status.DELIVERED
+
+    def test_of_a_batch_they_do_not_have_finds_nothing(self):
+        answer = a_refusal("not_found", "there is no such batch")
+        assert looked_up(answer, status=404, provider_ref=BATCH) == NotListed()
+
+    @pytest.mark.parametrize("status", [401, 429, 500])
+    def test_that_was_refused_is_no_answer(self, status):
+        assert isinstance(looked_up({}, status=status), NoAnswer)

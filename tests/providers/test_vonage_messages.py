@@ -1,0 +1,537 @@
+"""Requests are those of Vonage's own package (vonage-messages 1.8.1), errors and callbacks from its
+pages "Messages API", v1 and v0.1, and "Signed webhooks"; the numbers in them are invented.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from providers.adapters.vonage_messages import VonageMessages
+from providers.base import (
+    Accepted,
+    Access,
+    Callback,
+    EndsTooSoon,
+    ErrorClass,
+    Fault,
+    Found,
+    HttpResponse,
+    InboundMessage,
+    LookUp,
+    NoAnswer,
+    NotListed,
+    NotSent,
+    Rejected,
+    SendRequest,
+    Status,
+    Unknown,
+)
+from tests.providers.vonage import JWT_SECRET, SMS_SECRETS, a_token
+
+NOON = datetime(2035, 3, 7, 17, tzinfo=UTC)
+TO, FROM = "+15005550006", "+15005550001"
+ACCESS = Access(kind="vonage", secrets=SMS_SECRETS)
+VONAGE = VonageMessages()
+URL = "https://hooks.example.com/webhooks/vonage/1/status"
+UUID = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
+TYPE = "https://developer.vonage.com/api-errors/messages"
+
+
+@pytest.fixture(scope="module")
+def key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="module")
+def pem(key):
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def a_send(**changes):
+    values = {
+        "ref": "ref1",
+        "to_e164": TO,
+        "from_value": FROM,
+        "text": "hi",
+        "segments": 1,
+        "status_callback_url": f"{URL}?ref=ref1",
+    }
+    return SendRequest(**{**values, **changes})
+
+
+def message_of(**changes):
+    return VONAGE.build_request([a_send(**changes)], ACCESS).json
+
+
+def an_access(**secrets):
+    return Access(kind="vonage", secrets={**SMS_SECRETS, **secrets})
+
+
+class TestARequest:
+    def test_is_whole(self):
+        request = VONAGE.build_request([a_send()], ACCESS)
+        assert request.method == "POST"
+        assert request.url == "https://api.nexmo.com/v1/messages"
+        assert request.auth == ("key1", "secret1")
+        assert request.headers == {}
+        assert request.json == {
+            "message_type": "text",
+            "channel": "sms",
+            "from": "15005550001",
+            "to": "15005550006",
+            "text": "hi",
+            "client_ref": "ref1",
+            "webhook_url": f"{URL}?ref=ref1",
+            "webhook_version": "v1",
+        }
+
+    def test_goes_to_the_address_of_the_account(self):
+        access = Access(kind="vonage", base_url="https://api-us.nexmo.com/", secrets=SMS_SECRETS)
+        url = VONAGE.build_request([a_send()], access).url
+        assert url == "https://api-us.nexmo.com/v1/messages"
+
+    def test_names_no_address_where_there_is_none(self):
+        assert not {"webhook_url", "webhook_version"} & message_of(status_callback_url="").keys()
+
+    def test_says_how_long_they_may_keep_it(self):
+        assert message_of(not_after=NOON + timedelta(hours=1), decided_at=NOON)["ttl"] == 3_583
+
+    def test_is_none_where_they_would_keep_it_past_its_time(self):
+        with pytest.raises(EndsTooSoon):
+            message_of(not_after=NOON + timedelta(seconds=36), decided_at=NOON)
+
+
+class TestAnApplication:
+    def token_of(self, pem, **secrets):
+        access = an_access(application_id="app1", private_key=pem, **secrets)
+        request = VONAGE.build_request([a_send()], access)
+        assert request.auth is None
+        return request.headers["Authorization"]
+
+    def test_asks_by_a_token_that_its_key_signed(self, key, pem):
+        scheme, _, token = self.token_of(pem).partition(" ")
+        claims = jwt.decode(token, key.public_key(), algorithms=["RS256"])
+        assert (scheme, claims["application_id"]) == ("Bearer", "app1")
+        assert claims["jti"]
+        assert -1 < time.time() - claims["iat"] < 601
+        assert claims["exp"] - claims["iat"] == 900
+
+    def test_asks_by_the_same_token_again(self, pem):
+        assert self.token_of(pem) == self.token_of(pem)
+
+    @pytest.mark.parametrize("mark", ["", " "], ids=["taken away", "made spaces"])
+    def test_may_have_its_key_in_one_line(self, key, pem, mark):
+        token = self.token_of(pem.replace("\n", mark)).removeprefix("Bearer ")
+        assert jwt.decode(token, key.public_key(), algorithms=["RS256"])
+
+    def test_with_a_key_that_is_none_sends_nothing(self):
+        with pytest.raises(ValueError):
+            self.token_of("no key")
+
+
+class TestTheCredentials:
+    def problems(self, **secrets):
+        return set(VONAGE.problems(an_access(**secrets)))
+
+    def test_are_good_without_an_application_and_a_secret(self):
+        assert self.problems() == set()
+
+    def test_are_good_with_both(self, pem):
+        one_line = pem.replace("\n", "")
+        secrets = {"application_id": "app1", "signature_secret": JWT_SECRET}
+        assert self.problems(private_key=one_line, **secrets) == set()
+
+    def test_have_a_secret_that_is_long_enough(self):
+        assert self.problems(signature_secret="s" * 31) == {"signature_secret"}
+        assert self.problems(signature_secret="s" * 32) == set()
+
+    def test_have_the_key_and_the_application_together(self, pem):
+        assert self.problems(private_key=pem) == {"application_id"}
+        assert self.problems(application_id="app1") == {"private_key"}
+
+    @pytest.mark.parametrize(
+        "key",
+        ["no key", "-----BEGIN PRIVATE KEY-----AAAA-----END PRIVATE KEY-----"],
+        ids=["no PEM", "PEM of nothing"],
+    )
+    def test_have_a_key_that_can_be_read(self, key):
+        assert self.problems(application_id="app1", private_key=key) == {"private_key"}
+
+
+def outcome_of(status, body):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response = HttpResponse(status=status, headers={}, body=content)
+    return VONAGE.read_response([a_send()], response)["ref1"]
+
+
+def problem(code=None, detail="no", title="Refused"):
+    kind = f"{TYPE}#{code}" if code else TYPE
+    return {"type": kind, "title": title, "detail": detail, "instance": "bf0ca0bf"}
+
+
+class TestAnAnswer:
+    def test_of_a_message_that_was_taken_is_accepted(self):
+        assert outcome_of(202, {"message_uuid": UUID, "workflow_id": "w"}) == Accepted(UUID)
+
+    @pytest.mark.parametrize("ref", ["", None, 7])
+    def test_without_a_sound_id_is_unknown(self, ref):
+        assert isinstance(outcome_of(202, {"message_uuid": ref}), Unknown)
+
+    @pytest.mark.parametrize("status", [202, 422])
+    @pytest.mark.parametrize("body", [b"<html>", b"[]", b""])
+    def test_that_cannot_be_read_is_no_outcome_here(self, status, body):
+        """The transport makes Unknown of what an adapter chokes on."""
+        with pytest.raises((LookupError, ValueError, TypeError, AttributeError)):
+            outcome_of(status, body)
+
+    @pytest.mark.parametrize(
+        ("code", "outcome"),
+        [
+            (1000, NotSent("1000", throttled=True)),
+            (1020, Rejected(ErrorClass.PERMANENT_CONTENT, "1020")),
+            (1030, Unknown("1030")),
+            (1040, Rejected(ErrorClass.PERMANENT_CONTENT, "1040")),
+            (1050, Rejected(ErrorClass.PERMANENT_RECIPIENT, "1050")),
+            (1060, NotSent("1060", fault=Fault.ACCOUNT)),
+            (1070, NotSent("1070", fault=Fault.ACCOUNT)),
+            (1090, Rejected(ErrorClass.PERMANENT_CONTENT, "1090")),
+            (1120, NotSent("1120", fault=Fault.SENDER)),
+            (1130, Rejected(ErrorClass.PERMANENT_CONTENT, "1130")),
+            (1160, NotSent("1160", fault=Fault.ACCOUNT)),
+            (1170, Rejected(ErrorClass.PERMANENT_RECIPIENT, "1170")),
+            (1180, Unknown("1180")),
+            (1190, Rejected(ErrorClass.PERMANENT_RECIPIENT, "1190")),
+            (1210, Rejected(ErrorClass.PERMANENT_CONTENT, "1210", carrier_blocked=True)),
+            (1240, Rejected(ErrorClass.PERMANENT_RECIPIENT, "1240", opted_out=True)),
+            (1250, Rejected(ErrorClass.PERMANENT_RECIPIENT, "1250")),
+            (1270, Rejected(ErrorClass.PERMANENT_RECIPIENT, "1270", carrier_blocked=True)),
+            (1280, Rejected(ErrorClass.PERMANENT_CONTENT, "1280", carrier_blocked=True)),
+            (9999, Rejected(ErrorClass.PERMANENT_CONTENT, "9999")),
+        ],
+    )
+    @pytest.mark.parametrize("shape", ["type", "title", "v0.1"])
+    def test_that_refuses_is_read_by_its_code(self, shape, code, outcome):
+        body = {
+            "type": problem(code),
+            "title": {**problem(), "title": code},
+            "v0.1": {"code": code, "reason": "no"},
+        }
+        assert outcome_of(422, body[shape]) == outcome
+
+    @pytest.mark.parametrize(
+        ("detail", "outcome"),
+        [
+            ("The `from` parameter is invalid.", NotSent("422", fault=Fault.SENDER)),
+            ("The `to` parameter is invalid.", Rejected(ErrorClass.PERMANENT_RECIPIENT, "422")),
+            ("We failed to read the text", Rejected(ErrorClass.PERMANENT_CONTENT, "422")),
+        ],
+    )
+    def test_that_names_a_field_says_whose_fault_it_is(self, detail, outcome):
+        assert outcome_of(422, problem(detail=detail)) == outcome
+
+    @pytest.mark.parametrize("status", [402, 403, 404])
+    def test_that_refuses_the_account_sends_nothing(self, status):
+        assert outcome_of(status, problem()) == NotSent(str(status), fault=Fault.ACCOUNT)
+
+    @pytest.mark.parametrize("body", [problem(), b"<html>"])
+    def test_of_wrong_credentials_sends_nothing(self, body):
+        assert outcome_of(401, body) == NotSent("401", fault=Fault.ACCOUNT)
+
+    def test_that_forbids_one_content_leaves_the_account(self):
+        rejected = Rejected(ErrorClass.PERMANENT_CONTENT, "1210", carrier_blocked=True)
+        assert outcome_of(403, problem(1210)) == rejected
+
+    @pytest.mark.parametrize(
+        ("status", "body"), [(405, problem()), (409, problem()), (422, {}), (400, {"a": 1})]
+    )
+    def test_that_is_in_no_table_is_unknown(self, status, body):
+        assert outcome_of(status, body) == Unknown(str(status))
+
+
+def a_callback(fields, query=None, headers=None):
+    return Callback(
+        method="POST",
+        url=URL,
+        headers=headers or {},
+        query=query or {},
+        form={},
+        body=json.dumps(fields).encode() if isinstance(fields, dict) else fields,
+    )
+
+
+V1 = {
+    "message_uuid": UUID,
+    "to": "15005550006",
+    "from": "15005550001",
+    "timestamp": "2035-03-07T17:10:09.000Z",
+    "status": "delivered",
+    "usage": {"currency": "USD", "price": "0.0333"},
+    "client_ref": "ref1",
+    "channel": "sms",
+    "destination": {"network_code": "12345"},
+    "sms": {"count_total": "2"},
+}
+V01 = {
+    "message_uuid": UUID,
+    "to": {"type": "sms", "number": "15005550006"},
+    "from": {"type": "sms", "number": "15005550001"},
+    "timestamp": "2035-03-07T17:10:09.000Z",
+    "status": "delivered",
+    "client_ref": "ref1",
+}
+SHAPES = pytest.mark.parametrize("shape", [V1, V01], ids=["v1", "v0.1"])
+
+
+def report_of(shape=V1, query=None, **changes):
+    return VONAGE.read_callback(a_callback({**shape, **changes}, query))
+
+
+def failed(code, word="rejected", detail="no"):
+    return report_of(status=word, error=problem(code, detail))
+
+
+class TestAReport:
+    @SHAPES
+    def test_leads_to_its_message(self, shape):
+        report = report_of(shape)
+        assert (report.ref, report.provider_ref, report.recipient_e164) == ("ref1", UUID, TO)
+        assert (report.status, report.provider_status) == (Status.DELIVERED, "delivered")
+        assert report.occurred_at == datetime(2035, 3, 7, 17, 10, 9, tzinfo=UTC)
+        assert not report.is_of_a_part
+
+    @pytest.mark.parametrize(("ref", "found"), [("ref1", "ref1"), (None, "ref2")])
+    def test_carries_our_reference(self, ref, found):
+        assert report_of(query={"ref": "ref2"}, client_ref=ref).ref == found
+
+    @pytest.mark.parametrize(
+        ("word", "status"),
+        [
+            ("submitted", Status.SENT),
+            ("delivered", Status.DELIVERED),
+            ("read", Status.DELIVERED),
+            ("rejected", Status.REJECTED),
+            ("undeliverable", Status.FAILED),
+            ("seen", Status.ACCEPTED),
+        ],
+    )
+    def test_says_it_in_our_words(self, word, status):
+        assert report_of(status=word).status == status
+
+    @pytest.mark.parametrize(
+        ("code", "error_class", "status"),
+        [
+            (1000, ErrorClass.THROTTLED, Status.FAILED),
+            (1030, ErrorClass.TRANSIENT, Status.FAILED),
+            (1070, ErrorClass.PERMANENT_CONFIG, Status.FAILED),
+            (1120, ErrorClass.PERMANENT_CONFIG, Status.FAILED),
+            (1170, ErrorClass.PERMANENT_RECIPIENT, Status.FAILED),
+            (1180, ErrorClass.TRANSIENT, Status.FAILED),
+            (1210, ErrorClass.PERMANENT_CONTENT, Status.REJECTED),
+            (1240, ErrorClass.PERMANENT_RECIPIENT, Status.REJECTED),
+            (1270, ErrorClass.PERMANENT_RECIPIENT, Status.REJECTED),
+            (1280, ErrorClass.PERMANENT_CONTENT, Status.REJECTED),
+            (1330, ErrorClass.UNKNOWN, Status.FAILED),
+        ],
+    )
+    def test_tells_why_it_failed(self, code, error_class, status):
+        report = failed(code, "undeliverable")
+        assert (report.code, report.error_class, report.status) == (str(code), error_class, status)
+        assert report.carrier_blocked == (code in {1210, 1270, 1280})
+        assert report.opted_out == (code == 1240)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            {"type": f"{TYPE}#1240", "title": 1240, "detail": "Illegal number"},
+            {"type": TYPE, "title": "1240", "detail": "Illegal number"},
+            {"code": 1240, "reason": "Illegal number"},
+        ],
+        ids=["v1", "v1 with the code as a text", "v0.1"],
+    )
+    def test_reads_the_error_in_every_shape(self, error):
+        report = report_of(status="rejected", error=error)
+        assert (report.code, report.opted_out) == ("1240", True)
+
+    @pytest.mark.parametrize(
+        ("code", "detail", "status"),
+        [
+            (1360, "TTL was reached", Status.EXPIRED),
+            (1130, "Invalid TTL", Status.REJECTED),
+            (1300, "Not part of the provider network", Status.REJECTED),
+        ],
+    )
+    def test_that_its_time_ran_out_is_read_from_the_sentence(self, code, detail, status):
+        assert failed(code, detail=detail).status == status
+
+    def test_that_comes_twice_has_one_key(self):
+        assert report_of(timestamp="2035-03-07T17:11:00Z").dedupe_key == report_of().dedupe_key
+
+    @pytest.mark.parametrize("changes", [{"message_uuid": "x"}, {"status": "read"}])
+    def test_that_says_something_else_has_another_key(self, changes):
+        assert report_of(**changes).dedupe_key != report_of().dedupe_key
+
+
+TEXT_V1 = {
+    "message_uuid": UUID,
+    "to": "15005550001",
+    "from": "15005550006",
+    "timestamp": "2035-03-07T17:10:09.000Z",
+    "channel": "sms",
+    "message_type": "text",
+    "text": "STOP please",
+    "sms": {"num_messages": "1", "keyword": "STOP"},
+    "usage": {"currency": "USD", "price": "0.0333"},
+}
+TEXT_V01 = {
+    "message_uuid": UUID,
+    "to": {"type": "sms", "number": "15005550001"},
+    "from": {"type": "sms", "number": "15005550006"},
+    "timestamp": "2035-03-07T17:10:09.000Z",
+    "direction": "inbound",
+    "message": {"content": {"type": "text", "text": "STOP please"}},
+}
+
+
+class TestAText:
+    @pytest.mark.parametrize(
+        ("fields", "keyword"), [(TEXT_V1, "STOP"), (TEXT_V01, "")], ids=["v1", "v0.1"]
+    )
+    def test_is_read(self, fields, keyword):
+        assert VONAGE.read_callback(a_callback(fields)) == InboundMessage(
+            provider_ref=UUID,
+            from_e164=TO,
+            to_value=FROM,
+            text="STOP please",
+            keyword=keyword,
+            dedupe_key=UUID,
+        )
+
+    def test_with_a_picture_is_read(self):
+        image = {"url": "https://media.example.com/1.jpg", "caption": "stop"}
+        fields = {**TEXT_V1, "channel": "mms", "message_type": "image", "image": image}
+        del fields["text"]
+        found = VONAGE.read_callback(a_callback(fields))
+        assert (found.text, found.media_urls) == ("stop", ("https://media.example.com/1.jpg",))
+
+    @pytest.mark.parametrize("changes", [{"channel": "whatsapp"}, {"message_uuid": ""}])
+    def test_of_another_kind_is_passed_over(self, changes):
+        assert VONAGE.read_callback(a_callback({**TEXT_V1, **changes})) is None
+
+    @pytest.mark.parametrize("body", [b"[]", b"no json", b'{"message_uuid":"x"}'])
+    def test_that_is_none_cannot_be_read(self, body):
+        with pytest.raises((ValueError, TypeError, LookupError)):
+            VONAGE.read_callback(a_callback(body))
+
+
+BODY = json.dumps(V1).encode()
+
+
+def signed(body=BODY, scheme="Bearer", **changes):
+    return a_callback(body, headers={"authorization": f"{scheme} {a_token(body, **changes)}"})
+
+
+class TestWhoCalls:
+    SECRET = {"signature_secret": JWT_SECRET}
+
+    def test_is_known_by_the_token(self):
+        assert VONAGE.is_genuine(signed(), an_access(**self.SECRET))
+
+    def test_is_not_known_by_anothers(self):
+        assert not VONAGE.is_genuine(signed(api_key="key2"), an_access(**self.SECRET))
+
+    def test_is_not_known_without_one(self):
+        assert not VONAGE.is_genuine(a_callback(BODY), an_access(**self.SECRET))
+
+    @pytest.mark.parametrize(("secrets", "needs"), [({}, True), (SECRET, False)])
+    def test_needs_a_key_in_the_address_where_nothing_is_signed(self, secrets, needs):
+        assert VONAGE.needs_key(an_access(**secrets)) is needs
+
+    def test_needs_nothing_else_where_nothing_is_signed(self):
+        assert VONAGE.is_genuine(a_callback(BODY), ACCESS)
+
+    def test_is_asked_to_come_again_where_it_was_not_signed(self):
+        assert VONAGE.forged_status(a_callback(BODY)) == 503
+
+    @pytest.mark.parametrize("token", ["x", "a.b.c", a_token(b"other")])
+    def test_is_turned_away_where_it_was_signed_wrongly(self, token):
+        callback = a_callback(BODY, headers={"Authorization": f"Bearer {token}"})
+        assert not VONAGE.is_genuine(callback, an_access(**self.SECRET))
+        assert VONAGE.forged_status(callback) == 403
+
+    def test_has_the_id_of_its_token_remembered(self):
+        assert VONAGE.replay_key(signed(jti="j-2")) == "j-2"
+
+    @pytest.mark.parametrize("header", ["", "Bearer x", "Basic dTpw", "Bearer a.b.c"])
+    def test_without_a_token_has_nothing_remembered(self, header):
+        assert VONAGE.replay_key(a_callback(BODY, headers={"Authorization": header})) == ""
+
+
+def a_look_up(**changes):
+    values = {
+        "ref": "ref1",
+        "to_e164": TO,
+        "from_value": FROM,
+        "text": "hi",
+        "intended_at": datetime(2026, 11, 30, 10, tzinfo=UTC),
+    }
+    return LookUp(**{**values, **changes})
+
+
+RECORD = {
+    "message_id": UUID,
+    "client_ref": "ref1",
+    "to": "15005550006",
+    "status": "rejected",
+    "error_code": "1240",
+    "error_code_description": "Illegal number",
+    "date_finalized": "2026-11-30T10:00:03+0000",
+}
+
+
+def looked_up(*records, status=200, **changes):
+    body = json.dumps({"request_status": "SUCCESS", "records": list(records)}).encode()
+    response = HttpResponse(status=status, headers={}, body=body)
+    return VONAGE.read_look_up(a_look_up(**changes), response)
+
+
+class TestALookUp:
+    def test_asks_for_messages_with_name_and_password(self, pem):
+        access = an_access(application_id="app1", private_key=pem)
+        request = VONAGE.build_look_up(a_look_up(provider_ref=UUID), access)
+        assert (request.auth, request.headers) == (("key1", "secret1"), {})
+        assert request.url == (
+            "https://api.nexmo.com/v2/reports/records?account_id=key1&product=MESSAGES"
+            f"&direction=outbound&id={UUID}"
+        )
+
+    def test_finds_the_message_with_our_reference(self):
+        found = looked_up({**RECORD, "client_ref": "ref2"}, RECORD)
+        assert isinstance(found, Found)
+        report = found.report
+        assert (report.ref, report.provider_ref, report.status) == ("ref1", UUID, Status.REJECTED)
+        assert (report.code, report.opted_out) == ("1240", True)
+
+    def test_of_a_record_that_was_delivered_tells_no_code(self):
+        record = {**RECORD, "status": "delivered", "error_code": "0"}
+        assert (looked_up(record).report.status, looked_up(record).report.code) == (
+            Status.DELIVERED,
+            "",
+        )
+
+    def test_finds_nothing_where_there_is_nothing(self):
+        assert looked_up() == NotListed()
+
+    @pytest.mark.parametrize("status", [401, 422, 429, 500])
+    def test_that_was_refused_is_no_answer(self, status):
+        assert isinstance(looked_up(status=status), NoAnswer)
