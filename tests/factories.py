@@ -76,6 +76,14 @@ def make_credentials(kind: str, n: int) -> dict[str, str]:
     """As long as the provider's own."""
     if kind == "plivo":
         return {"auth_id": f"MA{n:018d}", "auth_token": f"{n:040x}"}
+    if kind == "sinch":
+        return {
+            "service_plan_id": f"{n:032x}",
+            "api_token": f"{n:032x}",
+            "webhook_secret": f"{n:032x}",
+        }
+    if kind == "simpletexting":
+        return {"api_token": f"st-{n:032x}"}
     return {"account_sid": f"AC{n:032x}", "auth_token": f"{n:032x}"}
 
 

@@ -135,6 +135,8 @@ PUBLIC = {
     "admin:jsi18n": "a script without data",
     "webhook-status": "tests/delivery/test_webhooks.py",
     "webhook-inbound": "tests/delivery/test_webhooks.py",
+    "webhook-status-by-key": "tests/delivery/test_unsigned_webhooks.py",
+    "webhook-inbound-by-key": "tests/delivery/test_unsigned_webhooks.py",
     "follow": "tests/links/test_views.py",
 }
 # Of Django's admin, tried below or leading only to what is tried above.

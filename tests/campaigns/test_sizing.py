@@ -8,7 +8,7 @@ from django.db import connection
 
 from campaigns import sizing
 from campaigns.sizing import Longest, largest, longest_values, longest_values_soon, said
-from delivery.steps import add_link, add_opt_out_line, fill_in_text, refuse_too_long
+from delivery.steps import add_link, add_opt_out_line, fill_in_text, refuse_unfit
 from providers import segments
 from tests.delivery.stepping import a_draft, with_slot
 from tests.factories import make_brand, make_lead, make_list
@@ -123,7 +123,7 @@ def test_a_text_reads_and_counts_as_the_walk_sends_it(brand, text):
     values = {"first_name": ZOE, "city": ""}
     found = with_slot(template=text)
     draft = a_draft(values=values, code=sizing.SAMPLE_CODE)
-    for step in (fill_in_text, add_link, add_opt_out_line, refuse_too_long):
+    for step in (fill_in_text, add_link, add_opt_out_line, refuse_unfit):
         draft = step(draft, replace(found, link_scheme=settings.SHORT_LINK_SCHEME))
     assert said(text, values, brand) == draft.text
     assert segments.count(said(text, values, brand)).parts == draft.segments

@@ -70,14 +70,14 @@ def test_asked_to_end_it_says_nothing_to_redis_before_it_has_heard_redis_out(
 class TestRecurringJobs:
     def test_are_registered_at_the_first_look(self, scheduler):
         scheduler.enqueue_jobs()
-        expected = ["dispatch", "fail_over", "figures", "plan", "tidy", "uploads"]
+        expected = ["dispatch", "fail_over", "figures", "look_up", "plan", "tidy", "uploads"]
         assert registered(scheduler) == sorted(recurring()) == expected
 
     def test_are_queued_at_once_each_where_it_belongs(self, scheduler):
         scheduler.enqueue_jobs()
         assert queued("plan") == ["plan"]
         assert sorted(queued("upkeep")) == ["dispatch", "fail_over", "tidy"]
-        assert sorted(queued("chores")) == ["figures", "uploads"]
+        assert sorted(queued("chores")) == ["figures", "look_up", "uploads"]
 
     def test_call_our_tasks(self, scheduler):
         scheduler.enqueue_jobs()

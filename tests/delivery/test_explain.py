@@ -9,7 +9,7 @@ import pytest
 from brands.models import Brand
 from campaigns.models import Slot
 from compliance.keywords import Label
-from delivery import steps, wording
+from delivery import pieces, steps, wording
 from delivery.explain import (
     Clicks,
     Clock,
@@ -80,7 +80,7 @@ class TestWords:
         assert set(wording.FAULTS) == {fault.value for fault in Fault}
 
     def test_every_reading_of_a_text_is_told(self):
-        assert set(wording.LABELS) == {"", *Label}
+        assert set(wording.LABELS) == {"", pieces.LABEL, *Label}
 
     def test_every_kind_of_sending_has_a_name(self):
         assert set(wording.SENDINGS) >= {*steps.STEPS, *Kind} - {Kind.REPLY.value}

@@ -16,7 +16,7 @@ from django.db import (
 
 from brands import clock
 from delivery import inbox, outcomes, revival, sql
-from delivery.models import Attempt, Due, Message, WebhookEvent, WebhookTally
+from delivery.models import Attempt, Due, Message, ReportWord, WebhookEvent, WebhookTally
 from delivery.outcomes import Settled, record
 from delivery.reports import Standing
 from providers.base import Accepted, Callback, NotSent
@@ -60,7 +60,7 @@ def arrive(attempt, word="delivered", *, account=None, ref=None, **fields):
         form=report_fields(account, word=word, **fields),
         body=b"",
     )
-    inbox.append(account.pk, ADAPTERS[account.kind].read_callback(callback), callback)
+    inbox.append(account.pk, [(ADAPTERS[account.kind].read_callback(callback), callback)])
     return WebhookEvent.objects.latest("id")
 
 
@@ -532,3 +532,32 @@ def test_an_applier_that_stands_still_for_long_is_ended(sandbox, monkeypatch):
         assert inbox.apply_waiting() == 0
         with pytest.raises(OperationalError):
             cursor.execute("SELECT 1")
+
+
+class TestAWordThatNobodyKnows:
+    def words(self):
+        return list(ReportWord.objects.order_by("word").values_list("word", "count"))
+
+    def test_is_counted_and_moves_the_message_no_further_than_taken(self, attempt):
+        arrive(attempt, "levitating")
+        inbox.apply_waiting()
+        assert (status(attempt), self.words()) == ("accepted", [("levitating", 1)])
+        assert ReportWord.objects.get().account_id == attempt.account_id
+
+    def test_is_counted_each_time_it_comes(self, sent):
+        for attempt in sent(3):
+            arrive(attempt, "levitating")
+        arrive(attempt, "x" * 60)
+        inbox.apply_waiting()
+        assert self.words() == [("levitating", 3), ("x" * 40, 1)]
+
+    def test_is_counted_once_it_is_settled(self, attempt):
+        arrive(attempt, "levitating", ref="unheard-of")
+        inbox.apply_waiting()
+        inbox.apply_waiting()
+        assert self.words() == []
+
+    def test_leaves_a_word_that_is_known_uncounted(self, attempt):
+        arrive(attempt)
+        inbox.apply_waiting()
+        assert self.words() == []

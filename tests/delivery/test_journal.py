@@ -90,7 +90,7 @@ class TestWhatAJournalTells:
     def test_of_a_request_that_left_and_came_back(self, opened):
         opened.leaving(A)
         opened.leaving(B)
-        opened.came_back(A, 'accepted {"id": "SM1 2"}')
+        opened.came_back({A: 'accepted {"id": "SM1 2"}'})
         past = journal.read(opened.path)
         assert past.left == {A, B}
         assert past.outcomes == {A: 'accepted {"id": "SM1 2"}'}
@@ -141,13 +141,13 @@ class TestRefusals:
         with pytest.raises(ValueError):
             opened.leaving(A, ref)
         with pytest.raises(ValueError):
-            opened.came_back(ref, "ok")
+            opened.came_back({ref: "ok"})
         assert journal.read(opened.path).left == set()
 
     @pytest.mark.parametrize("outcome", ["a\nb", "a\x18", "a\udc00"], ids=ascii)
     def test_an_outcome_of_more_than_a_line_of_text_is_refused(self, opened, outcome):
         with pytest.raises(ValueError):
-            opened.came_back(A, outcome)
+            opened.came_back({A: outcome})
 
     def test_a_closed_journal_cannot_be_written(self, opened):
         opened.close()
@@ -179,7 +179,7 @@ class TestAProcessThatIsKilled:
             "journal.claimed([7, 8])",
             "journal.decided()",
             f"journal.leaving({A!r})",
-            f"journal.came_back({A!r}, 'accepted SM1')",
+            f"journal.came_back({{{A!r}: 'accepted SM1'}})",
             f"journal.leaving({B!r})",
             "journal.claimed([9])",
         )
@@ -288,7 +288,7 @@ class TestShortWrites:
     def test_of_an_outcome_leave_the_request_unanswered(self, tmp_path, child):
         child.run(f"journal.leaving({A!r})")
         self.limit(child, len(line(f"< {A} accepted SM12345")) - 2)
-        self.cannot(child, f"journal.came_back({A!r}, 'accepted SM12345')")
+        self.cannot(child, f"journal.came_back({{{A!r}: 'accepted SM12345'}})")
         child.kill()
         (past,) = pasts(tmp_path)
         assert (past.unanswered, past.outcomes) == ({A}, {})
@@ -299,7 +299,7 @@ class TestShortWrites:
         self.cannot(child, f"journal.leaving({A!r})")
         self.cannot(child, f"journal.leaving({A!r})")
         self.lift(child)
-        child.run(f"journal.leaving({B!r})", f"journal.came_back({B!r}, 'ok')")
+        child.run(f"journal.leaving({B!r})", f"journal.came_back({{{B!r}: 'ok'}})")
         child.kill()
         (past,) = pasts(tmp_path)
         assert (past.left, past.outcomes) == ({B}, {B: "ok"})

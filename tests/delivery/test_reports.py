@@ -191,13 +191,13 @@ class TestTake:
     def test_learns_the_providers_id_once(self):
         standing = a_standing(provider_refs=[])
         standing.take(a_report(Word.SENT, provider_ref="SM5"))
-        assert (standing.provider_refs, standing.new_ref) == (["SM5"], "SM5")
+        assert standing.provider_refs == standing.new_refs == ["SM5"]
         assert not standing.fits(Reported(2, 8, a_report(provider_ref="SM6")))
 
     def test_learns_the_id_from_what_is_no_news_too(self):
         standing = a_standing(Status.DELIVERED, provider_refs=[], report_status="delivered")
         assert standing.take(a_report(Word.SENT)) == "no_news"
-        assert (standing.new_ref, standing.is_news) == ("SM1", True)
+        assert (standing.new_refs, standing.is_news) == (["SM1"], True)
         assert standing.report_status == "delivered"
 
     def test_of_one_that_was_rejected_is_shown_and_moves_nothing(self):
@@ -209,3 +209,64 @@ class TestTake:
         standing = a_standing()
         standing.take(a_report(code="x" * 90))
         assert standing.report_code == "x" * 60
+
+
+class TestParts:
+    """Of a long text that is reported on piece by piece."""
+
+    def told(self, *parts, segments=2, status=Status.SENDING):
+        """Where a message ends after reports of its parts, each an id and a word."""
+        standing = a_standing(status, provider_refs=[], segments=segments)
+        for provider_ref, word in parts:
+            standing.take(a_report(word, provider_ref=provider_ref, is_of_a_part=True))
+        return standing
+
+    def test_are_delivered_when_all_are(self):
+        assert self.told(("a", Word.DELIVERED)).status == Status.SENT
+        assert self.told(("a", Word.DELIVERED), ("b", Word.DELIVERED)).status == Status.DELIVERED
+
+    def test_are_not_delivered_by_one_that_is_reported_twice(self):
+        assert self.told(("a", Word.DELIVERED), ("a", Word.DELIVERED)).status == Status.SENT
+
+    @pytest.mark.parametrize("order", [1, -1])
+    @pytest.mark.parametrize(
+        ("word", "end"),
+        [
+            (Word.UNDELIVERED, Status.UNDELIVERED),
+            (Word.FAILED, Status.FAILED),
+            (Word.REJECTED, Status.FAILED),
+            (Word.EXPIRED, Status.UNDELIVERED),
+        ],
+    )
+    def test_fail_with_one_of_them(self, word, end, order):
+        parts = [("a", Word.DELIVERED), ("b", word)][::order]
+        standing = self.told(*parts)
+        assert (standing.status, standing.report_status) == (end, word)
+
+    def test_keep_the_code_of_the_one_that_failed(self):
+        standing = a_standing(provider_refs=[], segments=2)
+        failed = a_report(Word.UNDELIVERED, provider_ref="a", code="9", is_of_a_part=True)
+        standing.take(failed)
+        standing.take(a_report(provider_ref="b", is_of_a_part=True))
+        assert standing.report_code == "9"
+
+    def test_end_unknown_when_one_of_them_does(self):
+        parts = ("a", Word.DELIVERED), ("b", Word.UNKNOWN)
+        assert self.told(*parts).status == Status.NO_REPORT
+
+    def test_are_as_many_as_the_provider_says(self):
+        standing = self.told(("a", Word.DELIVERED), ("b", Word.DELIVERED), segments=3)
+        assert standing.status == Status.SENT
+
+    def test_are_known_by_the_id_of_each(self):
+        standing = self.told(("a", Word.SENT), ("b", Word.SENT), ("a", Word.DELIVERED))
+        assert standing.new_refs == standing.provider_refs == ["a", "b"]
+
+    def test_that_are_known_already_are_no_new_ones(self):
+        standing = a_standing(provider_refs=["a", "b"], segments=2)
+        standing.take(a_report(provider_ref="b", is_of_a_part=True))
+        assert (standing.new_refs, standing.status) == ([], Status.SENT)
+
+    @given(st.permutations([("a", Word.SENT), ("a", Word.DELIVERED), ("b", Word.DELIVERED)]))
+    def test_end_the_same_in_any_order(self, parts):
+        assert self.told(*parts).status == Status.DELIVERED

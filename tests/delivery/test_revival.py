@@ -236,7 +236,8 @@ class TestThroughTheInbox:
         callback = Callback(
             method="POST", url="", headers={}, query={"ref": doubted.ref}, form=fields, body=b""
         )
-        inbox.append(doubted.account_id, adapter("twilio").read_callback(callback), callback)
+        report = adapter("twilio").read_callback(callback)
+        inbox.append(doubted.account_id, [(report, callback)])
 
     def results(self):
         return list(WebhookEvent.objects.order_by("id").values_list("result", flat=True))

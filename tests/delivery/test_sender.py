@@ -6,11 +6,8 @@ import threading
 import time
 from itertools import pairwise
 from types import SimpleNamespace
-from urllib.parse import parse_qs
-from uuid import uuid4
 
 import pytest
-import uvloop
 
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal, read
@@ -18,55 +15,11 @@ from delivery.sender import LONGEST_PACE, MOST_WAITING, Parcel, Sender
 from providers import transport
 from providers.base import Accepted, NotSent, SendRequest, Unknown
 from providers.rates import Breaker
+from tests.delivery.providing import Provider
 from tests.delivery.waiting import wait_until
-from tests.providers.peers import Peer, an_access, answer
+from tests.providers.peers import an_access, answer
 
 ACCOUNT = 8
-
-
-class Provider:
-    """A peer on a thread of its own. What it does with each request can be changed meanwhile."""
-
-    def __init__(self):
-        self.texts, self.now_open, self.most_open = [], 0, 0
-        self.on_request = lambda: None
-        self.answer = lambda form: taken(form["To"][0])
-        self.go_on = threading.Event()
-        self.go_on.set()
-        self._peer, self._ready = Peer(self._talk), threading.Event()
-        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()), daemon=True)
-        self._thread.start()
-        self._ready.wait()
-
-    async def _serve(self):
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with self._peer.running():
-            self.port = self._peer.port
-            self._ready.set()
-            await self._end.wait()
-
-    async def _talk(self, client):
-        while True:
-            request = await client.read()
-            self.now_open += 1
-            self.most_open = max(self.most_open, self.now_open)
-            form = parse_qs(request.split(b"\r\n\r\n", 1)[1].decode())
-            self.texts.append(form["Body"][0])
-            self.on_request()
-            while not self.go_on.is_set():
-                await asyncio.sleep(0.001)
-            self.now_open -= 1
-            await client.write(self.answer(form))
-
-    def stop(self):
-        self.go_on.set()
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
-
-
-def taken(to):
-    body = {"sid": f"SM{uuid4().hex}", "to": to, "status": "queued", "num_segments": "1"}
-    return answer(201, json.dumps(body).encode())
 
 
 @pytest.fixture

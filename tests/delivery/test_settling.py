@@ -12,7 +12,7 @@ from delivery import claims, journal, outcomes, pipeline, settling
 from delivery.claims import Grant
 from delivery.journal import Held, Journal
 from delivery.models import Attempt, Due, Frontier, Message
-from delivery.settling import park_killers, reconcile, settle, settle_dead
+from delivery.settling import end_unreported, park_killers, reconcile, settle, settle_dead
 from delivery.states import Reason, Status
 from providers.base import Accepted, NotSent, Unknown, outcome_to_json
 from tests.factories import NOON, fill_queue, make_number, make_slot
@@ -94,8 +94,8 @@ class TestSettle:
         with start() as dead:
             taken, throttled = hand_over(dead, 2)
             dead.leaving(taken, throttled)
-            dead.came_back(taken, ACCEPTED)
-            dead.came_back(throttled, NOT_TAKEN)
+            dead.came_back({taken: ACCEPTED})
+            dead.came_back({throttled: NOT_TAKEN})
         assert reap() == 2
         assert result(taken) == ("accepted", "", "accepted")
         assert Attempt.objects.get(ref=taken).provider_refs == ["SM1"]
@@ -105,7 +105,7 @@ class TestSettle:
         with start() as dead:
             (ref,) = hand_over(dead)
             dead.leaving(ref)
-            dead.came_back(ref, '{"outcome": "perhaps"}')
+            dead.came_back({ref: '{"outcome": "perhaps"}'})
         reap()
         assert result(ref) == ("unknown", "journal_line_unreadable", "unknown")
 
@@ -149,8 +149,8 @@ class TestSettle:
         with start() as dead:
             good, bad = hand_over(dead, 2)
             dead.leaving(good, bad)
-            dead.came_back(good, ACCEPTED)
-            dead.came_back(bad, outcome_to_json(Accepted("S" * 65)))
+            dead.came_back({good: ACCEPTED})
+            dead.came_back({bad: outcome_to_json(Accepted("S" * 65))})
         assert reap() == 2
         assert result(good)[0] == "accepted"
         assert result(bad) == ("unknown", "outcome_not_storable", "unknown")
@@ -195,7 +195,7 @@ class TestSettleDead:
         with start() as dead:
             (ref,) = hand_over(dead)
             dead.leaving(ref)
-            dead.came_back(ref, ACCEPTED)
+            dead.came_back({ref: ACCEPTED})
         store(ref, Unknown("no_answer_recorded"))
         make_old(dead)
         assert reap() == 1
@@ -350,3 +350,64 @@ class TestReconcile:
             intent_of(0 * MINUTE)
         with django_assert_num_queries(4):  # the clock, the frontier, one look, one move
             reconcile()
+
+
+class TestNoReport:
+    HOURS = timedelta(hours=72)
+
+    @pytest.fixture
+    def taken(self, start, hand_over):
+        """An attempt that was accepted so long ago; its message may stand elsewhere by now."""
+
+        def taken(ago, status=Status.ACCEPTED):
+            with start() as journal:
+                (ref,) = hand_over(journal)
+            store(ref, Accepted("SM1"))
+            Attempt.objects.filter(ref=ref).update(intent_at=clock.now() - ago)
+            attempt = Attempt.objects.get(ref=ref)
+            if status != Status.ACCEPTED:
+                Message.objects.filter(pk=attempt.message_id).update(status=status)
+            return attempt
+
+        return taken
+
+    def status(self, attempt):
+        return Message.objects.get(pk=attempt.message_id).status
+
+    @pytest.mark.parametrize("before", [Status.ACCEPTED, Status.SENT])
+    def test_ends_what_nobody_reported_on_in_three_days(self, taken, before):
+        attempt = taken(self.HOURS + MINUTE, before)
+        end_unreported()
+        assert self.status(attempt) == "no_report"
+
+    def test_waits_three_days(self, taken):
+        attempt = taken(self.HOURS - MINUTE)
+        end_unreported()
+        assert self.status(attempt) == "accepted"
+
+    def test_leaves_what_was_reported_on(self, taken):
+        attempt = taken(self.HOURS + MINUTE, Status.DELIVERED)
+        end_unreported()
+        assert self.status(attempt) == "delivered"
+
+    def test_goes_through_each_attempt_once(self, taken):
+        attempts = [taken(self.HOURS + MINUTE) for _ in range(3)]
+        young = taken(MINUTE)
+        end_unreported()
+        assert Frontier.objects.get().reported_id == attempts[-1].pk < young.pk
+
+    def test_passes_no_young_one_by(self, taken):
+        """Its intent is younger than that of a later id; it is waited for."""
+        young, old = taken(MINUTE), taken(self.HOURS + MINUTE)
+        end_unreported()
+        assert (self.status(young), self.status(old)) == ("accepted", "accepted")
+        Attempt.objects.update(intent_at=clock.now() - self.HOURS - MINUTE)
+        end_unreported()
+        assert (self.status(young), self.status(old)) == ("no_report", "no_report")
+
+    @pytest.mark.parametrize("chunk", [1, 2, 500])
+    def test_goes_through_all_in_chunks(self, taken, chunk, monkeypatch):
+        monkeypatch.setattr(settling, "CHUNK", chunk)
+        attempts = [taken(self.HOURS + MINUTE) for _ in range(3)]
+        end_unreported()
+        assert {self.status(attempt) for attempt in attempts} == {"no_report"}

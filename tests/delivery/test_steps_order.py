@@ -45,7 +45,7 @@ class TestTheOrder:
             "refuse_same_words",
             "add_link",
             "add_opt_out_line",
-            "refuse_too_long",
+            "refuse_unfit",
             "hold_without_a_number",
             "reserve",
         ]
@@ -71,7 +71,7 @@ class TestTheOrder:
             "refuse_out_of_tries",
             "refuse_bad_address",
             "fill_in_reply",
-            "refuse_too_long",
+            "refuse_unfit",
             "hold_without_a_number",
         ]
 
@@ -84,7 +84,7 @@ class TestTheOrder:
             "hold_for_the_person",
             "refuse_bad_address",
             "fill_in_reply",
-            "refuse_too_long",
+            "refuse_unfit",
             "hold_without_a_number",
         ]
 

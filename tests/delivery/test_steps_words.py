@@ -172,7 +172,7 @@ class TestAddOptOutLine:
 class TestRefuseTooLong:
     def test_refuses_more_than_the_provider_takes(self):
         draft = a_draft(text="x" * 1601)
-        assert steps.refuse_too_long(draft, facts()) == Refuse(Reason.TOO_LONG)
+        assert steps.refuse_unfit(draft, facts()) == Refuse(Reason.TOO_LONG)
 
     @pytest.mark.parametrize(
         ("text", "parts"),
@@ -187,4 +187,4 @@ class TestRefuseTooLong:
     )
     def test_counts_the_segments(self, text, parts):
         draft = a_draft(text=text)
-        assert steps.refuse_too_long(draft, facts()) == draft._replace(segments=parts)
+        assert steps.refuse_unfit(draft, facts()) == draft._replace(segments=parts)

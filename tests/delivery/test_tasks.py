@@ -43,7 +43,7 @@ def wait(slot):
 def a_report_waits():
     callback = Callback(method="POST", url="", headers={}, query={}, form={"a": "b"}, body=b"")
     report = DeliveryReport(provider_ref="SM1", status=Status.SENT, dedupe_key="SM1:sent")
-    inbox.append(make_account().pk, report, callback)
+    inbox.append(make_account().pk, [(report, callback)])
 
 
 def queued():

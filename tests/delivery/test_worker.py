@@ -442,6 +442,6 @@ def journal_what_came_back(sender):
         submit(parcel)
         for answered in sender.waits:
             line = outcome_to_json(answered.outcome)
-            parcel.journal.came_back(answered.intent.send.ref, line)
+            parcel.journal.came_back({answered.intent.send.ref: line})
 
     sender.submit = writing

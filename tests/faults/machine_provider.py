@@ -128,4 +128,4 @@ def post(account: ProviderAccount, request: Request, word: tuple[str, str]) -> N
     )
     report = ADAPTERS[account.kind].read_callback(callback)
     assert isinstance(report, DeliveryReport)
-    inbox.append(account.pk, report, callback)
+    inbox.append(account.pk, [(report, callback)])

@@ -116,7 +116,7 @@ class Worker:
         """The answer is there, and in the journal unless the disk is full."""
         self.on_the_wire.remove(request)
         if is_journaled:
-            self.journal.came_back(request.intent.send.ref, outcome_to_json(outcome))
+            self.journal.came_back({request.intent.send.ref: outcome_to_json(outcome)})
         self._know(request.intent, outcome)
 
     def _know(self, intent: Intent, outcome: Outcome) -> None:

@@ -127,7 +127,11 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         name="there is no journal of what leaves",
         changes=[
-            Change("delivery/sender.py", "self.journal.leaving(self.intent.send.ref)", "pass")
+            Change(
+                "delivery/sender.py",
+                "self.journal.leaving(*(intent.send.ref for intent in self.intents))",
+                "pass",
+            )
         ],
         caught_by=KILLED,
         says=SENT_TWICE,

@@ -1,0 +1,116 @@
+"""Reports that name nothing but the provider's own id, as SimpleTexting's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from delivery import inbox
+from delivery.models import Attempt, Message, ProviderRef, WebhookEvent
+from providers.base import Accepted, Callback, Unknown
+from providers.registry import adapter
+from tests.delivery.walking import come_back, hand_over
+from tests.factories import NOON, fill_queue, make_account, make_number, make_slot
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sent(sandbox, journal):
+    """So many messages that were handed over by an account of this kind."""
+
+    def sent(many=1, kind="simpletexting"):
+        lane = make_number(make_account(kind=kind))
+        fill_queue(make_slot(lane), lane, many, now=NOON)
+        return hand_over(journal)
+
+    return sent
+
+
+def arrive(account_id, message_id, *, report_id, kind="DELIVERY_REPORT"):
+    """A report comes into the inbox of the account."""
+    body = {"reportId": report_id, "type": kind, "values": {"messageId": message_id}}
+    callback = Callback(
+        method="POST", url="", headers={}, query={}, form={}, body=json.dumps(body).encode()
+    )
+    event = adapter("simpletexting").read_callback(callback)
+    inbox.append(account_id, [(event, callback)])
+
+
+def statuses():
+    return list(Message.objects.order_by("id").values_list("status", flat=True))
+
+
+def results():
+    return list(WebhookEvent.objects.order_by("id").values_list("result", flat=True))
+
+
+def test_find_the_message_that_was_taken_under_the_id(sent):
+    one, other = sent(2)
+    come_back([one], Accepted("m1"))
+    come_back([other], Accepted("m2"))
+    arrive(one.account_id, "m2", report_id="r1")
+    inbox.apply_waiting()
+    delivered = Message.objects.get(status="delivered")
+    assert delivered.pk == other.message_id
+
+
+def test_wait_for_the_answer_that_tells_the_id(sent):
+    (intent,) = sent()
+    arrive(intent.account_id, "m1", report_id="r1")
+    assert inbox.apply_waiting() == 0
+    come_back([intent], Accepted("m1"))
+    assert inbox.apply_waiting() == 1
+    assert statuses() == ["delivered"]
+
+
+def test_of_another_account_find_nothing(sent):
+    (intent,) = sent()
+    come_back([intent], Accepted("m1"))
+    arrive(make_account(kind="simpletexting").pk, "m1", report_id="r1")
+    inbox.apply_waiting()
+    assert statuses() == ["accepted"]
+
+
+def test_go_by_the_order_in_which_they_came_when_the_answer_comes_between(sent, monkeypatch):
+    """The first report is passed over, and so is the second, though its message is known by now."""
+    (intent,) = sent()
+    arrive(intent.account_id, "m1", report_id="r1", kind="NON_DELIVERED_REPORT")
+    arrive(intent.account_id, "m1", report_id="r2")
+    monkeypatch.setattr(inbox, "CHUNK", 1)
+    original = inbox.outcomes.apply_reports
+
+    def then_it_is_answered(reports):
+        applied = original(reports)
+        come_back([intent], Accepted("m1"))
+        return applied
+
+    monkeypatch.setattr(inbox.outcomes, "apply_reports", then_it_is_answered)
+    inbox.apply_waiting()
+    inbox.apply_waiting()
+    assert statuses() == ["undelivered"]
+    assert results() == ["applied", "no_news"]
+
+
+def test_of_many_messages_are_found_by_one_statement(sent, statements):
+    def applied(many):
+        for intent in sent(many):
+            come_back([intent], Accepted(f"m{intent.attempt_id}"))
+            arrive(intent.account_id, f"m{intent.attempt_id}", report_id=f"r{intent.attempt_id}")
+        return statements(inbox.apply_waiting)
+
+    assert applied(1) == applied(50)
+    assert set(statuses()) == {"delivered"}
+
+
+def test_an_unknown_answer_tells_no_id(sent):
+    (intent,) = sent()
+    come_back([intent], Unknown("timeout"))
+    assert not ProviderRef.objects.exists()
+
+
+def test_a_provider_whose_reports_carry_our_reference_leaves_no_row(sent):
+    come_back(sent(3, kind="twilio"), Accepted("SM1"))
+    assert Attempt.objects.filter(provider_refs=["SM1"]).count() == 3
+    assert not ProviderRef.objects.exists()
