@@ -24,10 +24,14 @@ LONGEST_LIFE = timedelta(days=3)
 LISTED_FROM = timedelta(minutes=-1)  # before our intent: its clock is not ours
 SHORT_CODE_DIGITS = 6
 
+BASIC = ("webhook_user", "webhook_password")
+BOTH = "The user and the password go together."
+
 ACCOUNT_STATUSES = {401, 402, 403, 404, 405, 415}
-# A refusal by 400 says in a sentence what was wrong.
+# A refusal by 400 says in a sentence what was wrong. A bare "to" may stand in any, and whose number
+# is at fault is texted no more.
 NAMES_THE_SENDER = re.compile(r"\b(from|originator|sender)\b")
-NAMES_THE_RECIPIENT = re.compile(r"\b(to|recipients?|msisdn|destination)\b")
+NAMES_THE_RECIPIENT = re.compile(r"['\"`]to['\"`]|\b(recipients?|msisdn|destination)\b")
 
 ONE_REPORT = ("recipient_delivery_report_sms", "recipient_delivery_report_mms")
 REPORTS_OF_A_BATCH = ("delivery_report_sms", "delivery_report_mms")

@@ -206,6 +206,7 @@ class TestAnAnswer:
             ("Invalid 'to' address", ErrorClass.PERMANENT_RECIPIENT),
             ("The msisdn is malformed", ErrorClass.PERMANENT_RECIPIENT),
             ("Body too long", ErrorClass.PERMANENT_CONTENT),
+            ("'callback_url' needs to be an address", ErrorClass.PERMANENT_CONTENT),
         ],
     )
     def test_that_refuses_one_rejects_it(self, sentence, error_class):

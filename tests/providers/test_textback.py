@@ -67,6 +67,8 @@ class TestAnAnswer:
             (400, said("INVALID_RECIPIENT"), Rejected(RECIPIENT, "INVALID_RECIPIENT")),
             (400, said("OPTED_OUT"), Rejected(RECIPIENT, "OPTED_OUT", only_here=True)),
             (400, said("E7", "The phone is a landline"), Rejected(RECIPIENT, "E7")),
+            (400, said("E8", "callbackUrl has to be an address"), Rejected(CONTENT, "E8")),
+            (400, said("E9", "'to' is missing"), Rejected(RECIPIENT, "E9")),
             (400, said("INVALID_SENDER"), NotSent("INVALID_SENDER", fault=Fault.SENDER)),
             (400, said("TEXT_TOO_LONG"), Rejected(CONTENT, "TEXT_TOO_LONG")),
             (400, said("", "text is empty"), Rejected(CONTENT, "400")),
