@@ -229,6 +229,8 @@ def _read_taken(
 
 def _read_refusal(response: base.HttpResponse, *, is_alone: bool) -> base.Outcome:
     """Nothing of a refused batch is sent; of several, one may be at fault, so each goes alone."""
+    if response.status == 401:
+        return base.NotSent(_code_of_401(response), fault=Fault.ACCOUNT)
     code, sentence = _refusal(response.json())
     if response.status in ACCOUNT_STATUSES:
         return base.NotSent(f"{response.status} {code}", fault=Fault.ACCOUNT)
@@ -241,6 +243,14 @@ def _read_refusal(response: base.HttpResponse, *, is_alone: bool) -> base.Outcom
     is_recipient = NAMES_THE_RECIPIENT.search(sentence)
     error_class = ErrorClass.PERMANENT_RECIPIENT if is_recipient else ErrorClass.PERMANENT_CONTENT
     return base.Rejected(error_class, code)
+
+
+def _code_of_401(response: base.HttpResponse) -> str:
+    """Who is not let in is told so by the status alone."""
+    try:
+        return f"401 {_refusal(response.json())[0]}"
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return "401"
 
 
 def _refusal(answer: Mapping[str, Any]) -> tuple[str, str]:

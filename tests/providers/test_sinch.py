@@ -190,6 +190,13 @@ class TestAnAnswer:
             NotSent(f"{status} unauthorized", fault=Fault.ACCOUNT)
         ]
 
+    @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"code": 7, "error": null}'])
+    def test_that_knows_no_token_needs_no_body(self, body):
+        response = HttpResponse(status=401, headers={}, body=body)
+        send = a_send()
+        outcome = SINCH.read_response([send], response)[send.ref]
+        assert outcome == NotSent("401", fault=Fault.ACCOUNT)
+
     def test_that_refuses_the_sender_sends_nothing(self):
         answer = a_refusal("syntax_invalid_parameter_format", "Invalid 'from' address")
         outcome = NotSent("syntax_invalid_parameter_format", fault=Fault.SENDER)
