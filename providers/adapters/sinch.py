@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from string import ascii_lowercase
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -190,8 +189,8 @@ def _words(sends: Sequence[base.SendRequest]) -> Mapping[str, object]:
     parameters: dict[str, dict[str, str]] = {}
     for send in sends:
         to = _digits(send.to_e164)
-        for name, piece in zip(ascii_lowercase, _pieces(send.text), strict=False):
-            parameters.setdefault(name, {"default": ""})[to] = piece
+        for at, piece in enumerate(_pieces(send.text)):
+            parameters.setdefault(f"p{at}", {"default": ""})[to] = piece
     return {"body": "".join(f"${{{name}}}" for name in parameters), "parameters": parameters}
 
 

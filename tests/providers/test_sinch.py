@@ -112,6 +112,7 @@ class TestARequest:
             "Pay ${a} now",
             "\N{GRINNING FACE}" * 100,
             "x" * 1_600,
+            ("aa" + " a" * 19 + " ") * 38 + "\N{GRINNING FACE} Reply STOP to end",
         ],
         ids=[
             "short",
@@ -122,6 +123,7 @@ class TestARequest:
             "a mark of theirs",
             "faces",
             "longest",
+            "many cuts",
         ],
     )
     def test_gives_each_its_own_text(self, text):
