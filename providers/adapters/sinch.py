@@ -60,7 +60,7 @@ class Sinch(base.Usual):
     label = "Sinch"
     base_url = "https://us.sms.api.sinch.com"
     credentials = ("service_plan_id", "api_token")
-    optional_credentials = ("webhook_user", "webhook_password", "webhook_secret")
+    optional_credentials = (*BASIC, "webhook_secret")
     max_batch = 1_000
     max_chars = 1_600
     busy_status = 429  # they post again and slow down; what gets another 4xx is lost
@@ -98,15 +98,17 @@ class Sinch(base.Usual):
         outcome = _read_refusal(response, is_alone=len(sends) == 1)
         return {send.ref: outcome for send in sends}
 
+    def problems(self, access: base.Access) -> Mapping[str, str]:
+        missing = [name for name in BASIC if not access.secrets.get(name)]
+        return dict.fromkeys(missing, BOTH) if len(missing) == 1 else {}
+
     def needs_key(self, access: base.Access) -> bool:
-        return not (access.secrets.get("webhook_secret") or access.secrets.get("webhook_user"))
+        return not (access.secrets.get("webhook_secret") or _basic(access))
 
     def is_genuine(self, callback: base.Callback, access: base.Access) -> bool:
         """By every means that the account has; with none of them the key in the path must do."""
-        user, secret = access.secrets.get("webhook_user"), access.secrets.get("webhook_secret")
-        if user and not signatures.basic(
-            callback, user=user, password=access.secrets.get("webhook_password", "")
-        ):
+        secret, basic = access.secrets.get("webhook_secret"), _basic(access)
+        if basic and not signatures.basic(callback, user=basic[0], password=basic[1]):
             return False
         return not secret or signatures.sinch(callback, secret=secret)
 
@@ -161,6 +163,12 @@ def _plan_url(adapter: Sinch, access: base.Access) -> str:
 
 def _bearer(access: base.Access) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {access.secrets['api_token']}"}
+
+
+def _basic(access: base.Access) -> tuple[str, str] | None:
+    """Name and password of their callbacks; one without the other proves nothing."""
+    user, password = (access.secrets.get(name) for name in BASIC)
+    return (user, password) if user and password else None
 
 
 def _digits(number: str) -> str:

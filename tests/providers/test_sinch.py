@@ -490,6 +490,16 @@ class TestWhoCalls:
     def test_needs_a_key_in_the_address_where_nothing_else_is_set(self, secrets, needs):
         assert SINCH.needs_key(an_access(**secrets)) is needs
 
+    @pytest.mark.parametrize("half", ["webhook_user", "webhook_password"])
+    def test_is_not_known_by_half_of_a_name_and_password(self, half):
+        access = an_access(**{half: "u"})
+        assert SINCH.needs_key(access)
+        other = {"webhook_user": "webhook_password", "webhook_password": "webhook_user"}[half]
+        assert list(SINCH.problems(access)) == [other]
+
+    def test_has_no_problem_with_both_or_neither(self):
+        assert SINCH.problems(an_access(**self.BASIC)) == SINCH.problems(an_access()) == {}
+
     def test_has_its_nonce_remembered(self):
         assert SINCH.replay_key(a_callback(self.BODY, headers=signed(self.BODY))) == "nonce1"
 
