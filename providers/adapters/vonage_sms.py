@@ -20,6 +20,7 @@ from providers.base import ErrorClass, Fault, Status
 
 LONGEST_CALLBACK = 100  # characters of a receipt address
 WAIT = re.compile(r"wait \[ *([0-9]{1,9}) *\]")  # milliseconds
+SMALL = re.compile(r"[0-9]{1,3}")  # a text has 255 pieces at most
 NAMES_A_NUMBER = re.compile(r"\b(from|to) param")
 
 # The status of a part that was refused.
@@ -268,15 +269,19 @@ def _read_inbound(fields: Mapping[str, str]) -> base.InboundMessage:
         to_value=vonage.e164(fields.get("to", "")),
         text=fields["text"],
         keyword=fields.get("keyword", ""),
-        part=_part(fields, sender) if fields.get("concat") == "true" else None,
+        part=_part(fields, sender),
         dedupe_key=fields["messageId"],
     )
 
 
-def _part(fields: Mapping[str, str], sender: str) -> base.Part:
-    """Their reference counts on for one phone and one number of ours, and comes round again."""
-    return base.Part(
-        text_ref=f"{fields['concat-ref']}:{sender}:{fields.get('to', '')}",
-        number=int(fields["concat-part"]),
-        of=int(fields["concat-total"]),
-    )
+def _part(fields: Mapping[str, str], sender: str) -> base.Part | None:
+    """Their reference counts on for one phone and one number of ours, and comes round again.
+
+    What does not say where it belongs is read as it is: it may be a STOP.
+    """
+    ref, at, total = (fields.get(f"concat-{name}", "") for name in ("ref", "part", "total"))
+    is_sound = bool(ref) and SMALL.fullmatch(at) and SMALL.fullmatch(total)
+    if fields.get("concat") != "true" or not is_sound or not 1 <= int(at) <= int(total):
+        return None
+    text_ref = f"{ref}:{sender}:{fields.get('to', '')}"
+    return base.Part(text_ref=text_ref, number=int(at), of=int(total))

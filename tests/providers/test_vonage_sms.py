@@ -395,6 +395,24 @@ class TestAText:
         piece = {"concat": True, "concat-ref": 7, "concat-total": 3, "concat-part": 2}
         assert VONAGE.read_callback(by_json({**TEXT, **piece})).part.of == 3
 
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"concat-ref": ""},
+            {"concat-part": "two"},
+            {"concat-part": "0"},
+            {"concat-part": "4"},
+            {"concat-total": "4000000000"},
+        ],
+    )
+    def test_whose_place_cannot_be_read_is_taken_as_it_is(self, changes):
+        text = VONAGE.read_callback(by_form({**TEXT, **PIECE, **changes}))
+        assert (text.text, text.part) == ("STOP please", None)
+
+    def test_that_names_no_place_is_taken_as_it_is(self):
+        text = VONAGE.read_callback(by_form({**TEXT, "concat": "true"}))
+        assert (text.text, text.part) == ("STOP please", None)
+
     @pytest.mark.parametrize("changes", [{"concat": "false"}, {"concat": ""}, {}])
     def test_of_one_piece_is_none(self, changes):
         assert VONAGE.read_callback(by_form({**TEXT, **changes})).part is None
