@@ -22,6 +22,7 @@ KEPT = (
 PHONE = r"(?:\+|%2B)\d(?:[\s().-]{0,3}\d){6,}|\(?\d(?:[\s().-]{0,3}\d){9,}"
 NUMBERS = re.compile(f"({KEPT})|{PHONE}", re.IGNORECASE)
 EMAIL = re.compile(r"[\w.+-]+(?:@|%40)[\w-]+\.[\w.]+", re.IGNORECASE)
+WEBHOOK_KEY = re.compile(r"(/webhooks/[\w-]+/\d+/)[\w-]{20,}")  # in what Django says of a request
 UNSAFE_KEYS = frozenset(
     {
         *("phone", "email", "to", "to_e164", "to_value", "from_e164", "from_value"),
@@ -34,7 +35,10 @@ REPORTED = ("exception", "logentry", "message", "breadcrumbs", "extra", "threads
 
 
 def scrub(text: str) -> str:
-    """The text with everything that looks like a phone number or an e-mail address hidden."""
+    """The text with everything that looks like a phone number or an e-mail address hidden, and the
+    keys of webhooks.
+    """
+    text = WEBHOOK_KEY.sub(r"\1[key]", text)
     return EMAIL.sub("[e-mail]", NUMBERS.sub(lambda found: found[1] or "[number]", text))
 
 

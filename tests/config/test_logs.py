@@ -91,6 +91,13 @@ class TestALine:
         logger.warning("POST %s failed for %s", {"To": PHONE}, EMAIL)
         assert_scrubbed(json.dumps(line()))
 
+    def test_hides_the_key_of_a_webhook(self, log):
+        logger, line = log
+        path = "/webhooks/simpletexting/7/Zk3-x_9Zk3-x_9Zk3-x_9Zk3-x_9Zk3-x_9Zk3-x_9a/inbound"
+        logger.warning("%s: %s", "Service Unavailable", path, extra={"request": f"<POST {path}>"})
+        assert line()["event"] == "Service Unavailable: /webhooks/simpletexting/7/[key]/inbound"
+        assert line()["request"] == "<POST /webhooks/simpletexting/7/[key]/inbound>"
+
     def test_hides_it_in_exceptions_and_their_causes(self, log):
         logger, line = log
         try:
