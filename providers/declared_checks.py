@@ -269,10 +269,11 @@ def _signature(webhooks: Plain, known: set[str]) -> Found:
     yield from _places(signed, f"{at}.signed", SIGNED_PLACES)
     names = set(names_in(signed))
     events = [webhooks[name] for name in ("status", "inbound") if name in webhooks]
-    is_query = bool(events) and all(event.get("format") == "query" for event in events)
-    if ("url" if is_query else "body") not in names:
-        what = "{url}" if is_query else "{body}"
-        yield f"{at}.signed: what they say must be signed, or anyone could change it; add {what}"
+    are_queries = {event.get("format") == "query" for event in events} or {False}
+    for place in ("url" if is_query else "body" for is_query in sorted(are_queries)):
+        if place not in names:
+            what = f"what they say must be signed, or anyone could change it; add {{{place}}}"
+            yield f"{at}.signed: {what}"
     has_time = "timestamp_part" in signature or "timestamp_header" in signature
     if has_time != ("timestamp" in names):
         yield f"{at}.signed: {{timestamp}} goes with timestamp_part or timestamp_header; have both"

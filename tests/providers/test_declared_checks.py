@@ -188,6 +188,18 @@ def test_a_form_has_texts_only():
     assert said(plain) == ["request.body.n: a form has texts only; write it as one"]
 
 
+@pytest.mark.parametrize(
+    ("signed", "missing"), [("{body}", "{url}"), ("{url}", "{body}"), ("{url}{body}", "")]
+)
+def test_what_all_callbacks_say_must_be_signed(signed, missing):
+    """Reports come in a query, texts in a body."""
+    plain = definition_of("example")
+    plain["webhooks"]["signature"] = {**HMAC, "signed": signed}
+    plain["webhooks"]["status"] |= {"method": "GET", "format": "query"}
+    sentence = "webhooks.signature.signed: what they say must be signed, or anyone could change it"
+    assert said(plain) == ([f"{sentence}; add {missing}"] if missing else [])
+
+
 def test_look_ups_take_the_words_of_reports():
     plain = definition_of("pineapple")
     del plain["webhooks"]["status"]
