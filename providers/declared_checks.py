@@ -236,6 +236,13 @@ def _rules(rules: Sequence[Plain], key: str, form: str) -> Found:
             yield f"{at}.equals: say what the field must read, by equals or regex"
         if "path" not in rule and "http_status" not in rule:
             yield f"{at}: it would fit every answer; give it http_status or a path"
+        if "path" not in rule and rule["class"] != "unknown" and _may_be_yes(rule):
+            yield f"{at}.path: an answer that says nothing may be a yes; say what it must read"
+
+
+def _may_be_yes(rule: Plain) -> bool:
+    wanted = rule.get("http_status", [])
+    return any(status < 400 for status in (wanted if isinstance(wanted, list) else [wanted]))
 
 
 def _one_rule(rule: Plain, at: str) -> Found:

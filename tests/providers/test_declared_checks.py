@@ -126,6 +126,8 @@ HMAC = {"type": "hmac", "header": "X-S", "secret": "api_key", "signed": "{body}"
         ("errors.0.path", None, "errors.0.path: say which field must read so"),
         ("errors.0.equals", None, "errors.0.equals: say what the field must read"),
         ("errors.1.http_status", None, "errors.1: it would fit every answer"),
+        ("errors.1.http_status", 200, "errors.1.path: an answer that says nothing may be a yes"),
+        ("errors.1.http_status", [401, 202], "errors.1.path: an answer that says nothing"),
         ("errors.1.opted_out", "yes", "errors.1.opted_out: this goes with the class"),
         ("errors.0.fault", "sender", "errors.0.fault: this goes with the class"),
         ("webhooks.signature", {**HMAC, "secret": "x"}, "webhooks.signature.secret: the secret x"),
