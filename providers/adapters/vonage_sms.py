@@ -100,7 +100,10 @@ class VonageSms(base.OneByOne):
         parts = response.json()["messages"]
         if any(part["status"] == "0" for part in parts):
             return _read_taken(send, parts)
-        return _read_refusal(str(parts[0]["status"]), str(parts[0].get("error-text") or ""))
+        refusals = [
+            _read_refusal(str(part["status"]), str(part.get("error-text") or "")) for part in parts
+        ]
+        return next((one for one in refusals if isinstance(one, base.Unknown)), refusals[0])
 
     def needs_key(self, access: base.Access) -> bool:
         return not access.secrets.get("signature_secret")

@@ -163,6 +163,13 @@ class TestAnAnswer:
     def test_that_cannot_be_trusted_is_unknown(self, changes):
         assert isinstance(outcome_of(parts(a_part(**changes))), Unknown)
 
+    @pytest.mark.parametrize("other", ["5", "77", 0])
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_of_which_any_part_may_have_been_taken_is_unknown(self, other, is_first):
+        refused, doubted = {"status": "1", "error-text": "Throttled"}, {"status": other}
+        answer = parts(doubted, refused) if is_first else parts(refused, doubted)
+        assert outcome_of(answer) == Unknown(f"status {other}")
+
     @pytest.mark.parametrize("body", [parts(), {}, [], {"messages": [{}]}, b"<html>"])
     def test_that_cannot_be_read_is_no_outcome_here(self, body):
         """The transport makes Unknown of what an adapter chokes on."""
