@@ -50,8 +50,8 @@ STORED = "SELECT id FROM delivery_inbound WHERE account_id = %s AND provider_ref
 PERSON_OF = "SELECT person_id FROM delivery_inbound WHERE id = %s"
 
 READ = """
-SELECT i.id, i.account_id, i.number_id, i.person_id, i.text, i.received_at, i.applied_at, i.raw,
-       coalesce(n.brand_id, i.brand_id, %s), sendonce_now()
+SELECT i.id, i.account_id, i.number_id, i.person_id, i.text, i.received_at, i.applied_at, i.label,
+       i.raw, coalesce(n.brand_id, i.brand_id, %s), sendonce_now()
 FROM delivery_inbound i LEFT JOIN providers_sendernumber n ON n.id = i.number_id
 WHERE i.id = %s FOR UPDATE OF i
 """
@@ -113,6 +113,7 @@ class Arrived:
     text: str
     received_at: datetime
     applied_at: datetime | None
+    label: str
     raw: Mapping[str, object]
     brand_id: int | None
     now: datetime
@@ -163,7 +164,7 @@ def apply(inbound_id: int) -> bool:
         everyone = _lock_people(inbound_id)
         arrived = _whole(_read(inbound_id))
         if arrived is None:
-            return False  # pieces of it are still to come
+            return False  # pieces of it are still to come, or it was said with them
         label = _label(arrived)
         answer = _act(arrived, label, everyone)
         if arrived.applied_at is None:
@@ -190,7 +191,11 @@ def _read(inbound_id: int) -> Arrived:
 
 
 def _whole(arrived: Arrived) -> Arrived | None:
-    """The text with all its pieces; None where some are missing and may still come."""
+    """The text with all its pieces; None where some are missing and may still come, and for a piece
+    that was read with the others: alone it says something else.
+    """
+    if arrived.label == pieces.LABEL:
+        return None
     part = arrived.raw.get("part")
     if not isinstance(part, Mapping) or arrived.applied_at or arrived.person_id is None:
         return arrived

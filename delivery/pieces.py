@@ -30,7 +30,7 @@ WHERE id = ANY(%s::bigint[])
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The text as far as it came, and the other pieces that it was made of."""
+    """The text as far as it came, and the other pieces that are said with it."""
 
     text: str
     is_whole: bool
@@ -42,15 +42,19 @@ def join(
 ) -> Joined | None:
     """The text that this piece stands for; None while others may still come.
 
-    Part of a transaction that holds the person's lock.
+    Part of a transaction that holds the person's lock. A phone may have two texts under one mark:
+    of two pieces for one place this one or else the first is taken, and one that says something
+    else waits on, to be read after it.
     """
     rows = sql.rows(PIECES, WAITS, person_id, account_id, text_ref, str(of))
-    texts = {number: text for _, text, number, _ in reversed(rows)}  # of two alike the first
+    texts = {number: text for _, text, number, _ in reversed(rows)}
+    texts |= {number: text for row_id, text, number, _ in rows if row_id == inbound_id}
     is_whole = texts.keys() == set(range(1, of + 1))
     if not is_whole and not any(is_late for *_, is_late in rows):
         return None
     text = "".join(texts[number] for number in sorted(texts))
-    return Joined(text, is_whole, [row[0] for row in rows if row[0] != inbound_id])
+    said = [row[0] for row in rows if row[1] == texts[row[2]] and row[0] != inbound_id]
+    return Joined(text, is_whole, said)
 
 
 def settle(inbound_id: int, joined: Joined, brand_id: int | None) -> None:

@@ -121,6 +121,38 @@ def test_says_the_same_when_the_provider_posts_it_again(piece, person, lane):
     assert stand() == before
 
 
+def test_a_stop_is_heard_when_another_text_has_the_same_mark(piece, person, lane):
+    piece("Is there a room ", 1, 2)
+    piece("STOP", 1, 2)
+    piece("for two?", 2, 2)
+    assert stand()[-1] == ("Is there a room for two?", "none", True)
+    assert not is_out(person, lane.brand)
+    later(pieces.WAITS + 2 * SECOND)
+    inbound.apply_waiting()
+    assert is_out(person, lane.brand)
+
+
+def test_each_of_two_beginnings_is_heard_when_no_end_comes(piece, person, lane):
+    first = piece("Is there a room ", 1, 2)
+    stop = piece("STOP", 1, 2)
+    later(pieces.WAITS + 2 * SECOND)
+    inbound.apply(stop.pk)
+    inbound.apply(first.pk)
+    assert [text for text, *_ in stand()] == ["Is there a room ", "STOP"]
+    assert is_out(person, lane.brand)
+
+
+def test_a_piece_that_was_read_with_others_is_not_read_alone(piece, person, lane):
+    """As when the provider posts it again, or two came at one moment."""
+    end = piece("stop", 2, 2)
+    piece("Is the bus non", 1, 2)
+    before = stand()
+    inbound.apply(end.pk)
+    assert stand() == before
+    assert not is_out(person, lane.brand)
+    assert not on_hold(person)
+
+
 def test_of_one_piece_is_whole_at_once(piece):
     piece("Hello", 1, 1)
     assert stand() == [("Hello", "none", True)]
