@@ -167,6 +167,7 @@ class Undefined(base.OneByOne):
     base_url = ""
     credentials = ()
     max_chars = 1_600
+    names_our_ref = False  # as far as is known: the definition says it
 
     def build_request(
         self, sends: Sequence[base.SendRequest], access: base.Access

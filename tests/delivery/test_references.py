@@ -12,6 +12,7 @@ from providers.base import Accepted, Callback, Unknown
 from providers.registry import adapter
 from tests.delivery.walking import come_back, hand_over
 from tests.factories import NOON, fill_queue, make_account, make_number, make_slot
+from tests.providers.declaring import definition_of
 
 pytestmark = pytest.mark.django_db
 
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.django_db
 def sent(sandbox, journal):
     """So many messages that were handed over by an account of this kind."""
 
-    def sent(many=1, kind="simpletexting"):
-        lane = make_number(make_account(kind=kind))
+    def sent(many=1, kind="simpletexting", **account):
+        lane = make_number(make_account(kind=kind, **account))
         fill_queue(make_slot(lane), lane, many, now=NOON)
         return hand_over(journal)
 
@@ -102,6 +103,19 @@ def test_of_many_messages_are_found_by_one_statement(sent, statements):
 
     assert applied(1) == applied(50)
     assert set(statuses()) == {"delivered"}
+
+
+def test_find_the_message_of_an_account_whose_definition_names_their_id_alone(sent):
+    plain = definition_of("example")
+    del plain["request"]["body"]["status_url"], plain["webhooks"]["status"]["ref"]
+    (intent,) = sent(kind="generic", definition=json.dumps(plain))
+    come_back([intent], Accepted("m1"))
+    body = json.dumps({"event": "status", "id": "m1", "status": "delivered"}).encode()
+    callback = Callback(method="POST", url="", headers={}, query={}, form={}, body=body)
+    event = adapter("generic", json.dumps(plain)).read_callback(callback)
+    inbox.append(intent.account_id, [(event, callback)])
+    inbox.apply_waiting()
+    assert statuses() == ["delivered"]
 
 
 def test_an_unknown_answer_tells_no_id(sent):
