@@ -62,14 +62,15 @@ UPDATE delivery_message SET status = 'not_found' WHERE id IN (
 
 END_UNREPORTED = """
 WITH walked AS MATERIALIZED (
-    SELECT id, message_id, intent_at < %s AS is_old FROM delivery_attempt
+    SELECT id, message_id, is_not_sent, intent_at < %s AS is_old FROM delivery_attempt
     WHERE id > %s ORDER BY id LIMIT %s
 ), old AS MATERIALIZED (
-    SELECT id, message_id FROM walked
+    SELECT id, message_id, is_not_sent FROM walked
     WHERE id < ALL (SELECT id FROM walked WHERE NOT is_old)
 ), waiting AS MATERIALIZED (
     SELECT id FROM delivery_message
-    WHERE id IN (SELECT message_id FROM old) AND status IN ('accepted', 'sent')
+    WHERE id IN (SELECT message_id FROM old WHERE NOT is_not_sent)
+      AND status IN ('accepted', 'sent')
     ORDER BY id FOR NO KEY UPDATE
 ), ended AS (
     UPDATE delivery_message SET status = 'no_report' WHERE id IN (SELECT id FROM waiting)

@@ -354,6 +354,7 @@ class TestReconcile:
 
 class TestNoReport:
     HOURS = timedelta(hours=72)
+    KEPT = ("account", "number", "sender", "text", "segments", "brand_day")
 
     @pytest.fixture
     def taken(self, start, hand_over):
@@ -389,6 +390,22 @@ class TestNoReport:
         attempt = taken(self.HOURS + MINUTE, Status.DELIVERED)
         end_unreported()
         assert self.status(attempt) == "delivered"
+
+    def test_waits_for_the_attempt_that_was_taken(self, taken):
+        """Another one before it was not sent."""
+        attempt = taken(MINUTE)
+        Attempt.objects.create(
+            message=attempt.message,
+            **{field: getattr(attempt, field) for field in self.KEPT},
+            id=attempt.pk - 1,
+            ref="n" * 22,
+            outcome="not_sent",
+            is_not_sent=True,
+            intent_at=attempt.intent_at - self.HOURS,
+        )
+        end_unreported()
+        assert self.status(attempt) == "accepted"
+        assert Frontier.objects.get().reported_id == attempt.pk - 1
 
     def test_goes_through_each_attempt_once(self, taken):
         attempts = [taken(self.HOURS + MINUTE) for _ in range(3)]
