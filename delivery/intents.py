@@ -111,6 +111,7 @@ class Intent(NamedTuple):
     access: Access
     send: SendRequest
     window_closes_at: datetime | None
+    goes_alone: bool = False
 
 
 def write(
@@ -326,6 +327,7 @@ def _intent(row: Claimed, draft: Draft, refs: Refs, attempt_id: int, facts: Fact
         in_flight=lane.in_flight,
         access=access,
         window_closes_at=ends_at,
+        goes_alone=row.goes_alone,
         send=SendRequest(
             ref=refs.ref,
             request_ref=refs.request_ref,

@@ -26,6 +26,7 @@ from delivery.picking import TOKENS_LAST, Picker
 from delivery.sender import Answered, Parcel, Sender
 from delivery.states import Reason
 from delivery.steps import STEPS, Draft, Facts
+from providers.base import NotSent, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -239,9 +240,16 @@ def _write_by(intent: Intent, now: datetime, opened: float, committing: float) -
 
 def record_answers(answers: Sequence[Answered]) -> int:
     """Store what the sender brought back."""
-    return outcomes.record(
-        [
-            outcomes.Settled(answer.intent.attempt_id, answer.intent.message_id, answer.outcome)
-            for answer in answers
-        ]
-    )
+    return outcomes.record([_settled(answer) for answer in answers])
+
+
+def _settled(answer: Answered) -> outcomes.Settled:
+    intent = answer.intent
+    return outcomes.Settled(intent.attempt_id, intent.message_id, _kept_alone(answer))
+
+
+def _kept_alone(answer: Answered) -> Outcome:
+    """What went alone and was not sent goes alone again, or it would spoil the next request."""
+    if answer.intent.goes_alone and isinstance(answer.outcome, NotSent):
+        return replace(answer.outcome, goes_alone=True)
+    return answer.outcome

@@ -96,8 +96,6 @@ def _again(
     lane_id = row.number_id
     if outcome.unreachable:
         accounts = accounts | {row.account_id}
-    if outcome.goes_alone:
-        wait = 0.0
     if outcome.fault or outcome.unreachable:
         other = routing.choose_again(lanes, accounts, numbers)
         lane_id, wait = (lane_id, wait) if other is None else (other, 0.0)
@@ -135,5 +133,7 @@ def _reason_and_wait(outcome: NotSent, tries: int) -> tuple[Reason, float]:
         return Reason.NOT_CONNECTED, THROTTLE_WAIT * jitter
     if outcome.code in NOT_COUNTED:
         return Reason.NOT_SENT, OWN_DELAY_WAIT * jitter
+    if outcome.goes_alone and not outcome.fault:
+        return Reason.NOT_SENT, 0.0
     reason = Reason.ACCOUNT_FAULT if outcome.fault else Reason.NOT_SENT
     return reason, min(RETRY_WAIT * 2 ** max(tries - 1, 0), LONGEST_WAIT) * jitter

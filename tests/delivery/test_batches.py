@@ -8,6 +8,8 @@ import pytest
 
 from delivery.models import Attempt, Due
 from delivery.outcomes import Settled, record
+from delivery.pipeline import record_answers
+from delivery.sender import Answered
 from delivery.states import ReplyKind
 from providers.base import NotSent, ref_in_batch
 from tests.delivery import taking
@@ -128,6 +130,17 @@ class TestARefusalOfSeveral:
         fill_queue(slot, lane, 2, now=NOON)
         self.refuse(take(slot), NotSent("429", throttled=True))
         assert set(Due.objects.values_list("goes_alone", flat=True)) == {False}
+
+    def test_is_kept_while_it_goes_alone_and_is_asked_to_wait(self, slot, lane, take):
+        fill_queue(slot, lane, 1, now=NOON)
+        Due.objects.update(goes_alone=True)
+        answers = [
+            Answered(intent, NotSent("429", throttled=True)) for intent, _ in take(slot).intents
+        ]
+        record_answers(answers)
+        due = Due.objects.get()
+        assert due.goes_alone
+        assert due.not_before > NOON + timedelta(seconds=4)
 
     def test_is_kept_through_a_hold(self, slot, lane, take):
         fill_queue(slot, lane, 1, now=NOON)
