@@ -29,9 +29,9 @@ from providers.transport import Transport
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=2)  # longer than all that one round asks can take
-CHUNK = 100
+CHUNK = 40
 AT_ONCE = 4  # requests to one account
+LEASE = timedelta(minutes=5)  # longer than all that one round asks can take
 
 # The intent's time was read from the sandbox's clock, and a provider knows real time alone.
 TAKE = """
@@ -66,8 +66,10 @@ CROSS JOIN LATERAL unnest(a.provider_refs) AS known (ref)
 GROUP BY v.attempt_id
 """
 
+# After a standstill the rungs that are over do not fall together.
 GO_ON = """
-UPDATE delivery_lookup l SET said = v.said, next_at = l.since + v.after
+UPDATE delivery_lookup l SET said = v.said,
+       next_at = greatest(l.since + v.after, sendonce_now() + %s)
 FROM unnest(%s::bigint[], %s::text[], %s::interval[]) AS v (attempt_id, said, after)
 WHERE l.attempt_id = v.attempt_id
 """
@@ -224,4 +226,4 @@ def _write(verdicts: Sequence[Verdict]) -> None:
         sql.count(END, ids, said, [str(one.ended_as) for one in ended])
     if goes_on:
         ids, said = [one.attempt_id for one in goes_on], [one.said for one in goes_on]
-        sql.count(GO_ON, ids, said, [one.after for one in goes_on])
+        sql.count(GO_ON, LADDER[0], ids, said, [one.after for one in goes_on])

@@ -16,10 +16,10 @@ from delivery.ladder import LADDER
 from delivery.models import Attempt, Lookup, Message
 from delivery.outcomes import apply_reports
 from leads.models import Lead
-from providers.base import Accepted, Unknown
+from providers.base import REQUEST_SECONDS, Accepted, Unknown
 from providers.models import ProviderAccount, SenderNumber
 from providers.registry import adapter
-from providers.transport import Transport
+from providers.transport import CONNECT_SECONDS, Transport
 from tests.delivery.walking import come_back, hand_over, reported
 from tests.factories import (
     NOON,
@@ -130,6 +130,22 @@ def test_a_provider_that_does_not_answer_is_asked_again_and_given_up_at_the_end(
     ((tries, said, ended_as),) = rows()
     assert (tries, ended_as) == (4, "not_found")
     assert said.startswith("no answer: ")
+
+
+def test_after_a_long_standstill_the_rungs_do_not_fall_together(doubtful):
+    """Four questions in one second say no more than one does."""
+    doubtful(taken=False, base_url="http://127.0.0.1:9")
+    after(LADDER[-1])
+    reconciling.look_up()
+    assert (statuses(), Lookup.objects.get().tries) == (["unknown"], 1)
+    set_clock(clock.now() + LADDER[0] + SECOND)
+    reconciling.look_up()
+    assert Lookup.objects.get().tries == 2
+
+
+def test_a_lease_outlasts_the_longest_round():
+    longest = reconciling.CHUNK / reconciling.AT_ONCE * (REQUEST_SECONDS + CONNECT_SECONDS)
+    assert timedelta(seconds=longest) < reconciling.LEASE
 
 
 def test_an_account_whose_credentials_cannot_be_read_keeps_no_other_waiting(doubtful):
