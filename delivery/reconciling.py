@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -112,7 +112,7 @@ def look_up(goes_on: Callable[[], bool] = lambda: True) -> int:
     while goes_on() and (cases := _take()):
         open_ones = [case for case in cases if case.is_open]
         answers = asyncio.run(_ask(open_ones, _accesses(open_ones))) if open_ones else {}
-        _store(cases, answers)
+        _store(cases, _told_apart(open_ones, answers))
         stored += len(cases)
     return stored
 
@@ -172,6 +172,26 @@ async def _ask(cases: Sequence[Case], accesses: Mapping[int, Access]) -> dict[in
     async with Transport() as transport:
         answers = await asyncio.gather(*map(ask, cases))
     return {case.attempt_id: answer for case, answer in zip(cases, answers, strict=True)}
+
+
+def _told_apart(
+    cases: Sequence[Case], answers: Mapping[int, LookUpAnswer]
+) -> Mapping[int, LookUpAnswer]:
+    """One message of theirs may have been found for several of ours to one person."""
+
+    def theirs(case: Case) -> tuple[int, int, str] | None:
+        answer = answers[case.attempt_id]
+        if not isinstance(answer, Found):
+            return None
+        return case.account_id, case.person_id, answer.report.provider_ref
+
+    found = Counter(theirs(case) for case in cases)
+    several = {
+        case.attempt_id: Several(found[key])
+        for case in cases
+        if (key := theirs(case)) and found[key] > 1
+    }
+    return {**answers, **several}
 
 
 def _store(cases: Sequence[Case], answers: Mapping[int, LookUpAnswer]) -> None:

@@ -194,6 +194,20 @@ def test_what_is_known_to_be_another_message_is_not_taken_for_it(doubtful, journ
     assert rows()[1] == ((1, "found", "found") if taken else (1, "not listed", ""))
 
 
+def test_one_of_theirs_is_not_taken_for_two_of_ours(doubtful, journal):
+    """The person was to get the same words twice, both answers were lost, and one was taken."""
+    doubtful(kind="simpletexting")
+    Person.objects.update(recent=[])
+    slot = make_slot(SenderNumber.objects.get(), brand=Brand.objects.get())
+    make_due(slot, Lead.objects.get(), SenderNumber.objects.get(), now=clock.now())
+    come_back(hand_over(journal), UNKNOWN)
+    Attempt.objects.update(text=Attempt.objects.earliest("id").text)  # but for its own link
+    after(LADDER[0])
+    reconciling.look_up()
+    assert statuses() == ["unknown", "unknown"]
+    assert rows() == [(1, "2 that fit equally well", "")] * 2
+
+
 def test_many_are_asked_about_with_as_many_statements_as_one(doubtful, statements):
     def asked(many):
         doubtful(many)
