@@ -332,9 +332,17 @@ def _report(
         code=str(number) if status in FAILURES and number >= 0 else "",
         error_class=_class_of(number) if status in FAILURES else None,
         carrier_blocked=status in FAILURES and number in CARRIER_BLOCKED,
-        occurred_at=datetime.fromisoformat(at) if isinstance(at, str) and at else None,
+        occurred_at=_moment(at),
         dedupe_key=f"{batch}:{_digits(recipient)}:{word.lower()}:{number}",
     )
+
+
+def _moment(at: object) -> datetime | None:
+    """None for what is no time: a report is not refused for it, they would not post it again."""
+    try:
+        return datetime.fromisoformat(str(at))
+    except ValueError:
+        return None
 
 
 def _status(status: Status, code: int) -> Status:

@@ -271,6 +271,11 @@ class TestAReport:
         assert (report.status, report.provider_status) == (Status.DELIVERED, "Delivered")
         assert report.occurred_at == datetime(2026, 11, 30, 9, 59, 58, tzinfo=UTC)
 
+    @pytest.mark.parametrize("at", ["soon", "", None, 7])
+    def test_is_read_whatever_stands_for_its_time(self, at):
+        report = report_of(at=at, operator_status_at=None)
+        assert (report.status, report.occurred_at) == (Status.DELIVERED, None)
+
     def test_leads_to_it_by_the_address_it_came_to_as_well(self):
         fields = {key: value for key, value in REPORT.items() if key != "client_reference"}
         report = SINCH.read_callback(a_callback(fields, {"ref": "req1"}))
