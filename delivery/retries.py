@@ -133,7 +133,7 @@ def _reason_and_wait(outcome: NotSent, tries: int) -> tuple[Reason, float]:
         return Reason.NOT_CONNECTED, THROTTLE_WAIT * jitter
     if outcome.code in NOT_COUNTED:
         return Reason.NOT_SENT, OWN_DELAY_WAIT * jitter
-    if outcome.goes_alone and not outcome.fault:
+    if outcome.goes_alone and not outcome.fault and tries <= 1:  # not to blame as yet
         return Reason.NOT_SENT, 0.0
     reason = Reason.ACCOUNT_FAULT if outcome.fault else Reason.NOT_SENT
     return reason, min(RETRY_WAIT * 2 ** max(tries - 1, 0), LONGEST_WAIT) * jitter

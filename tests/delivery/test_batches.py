@@ -142,6 +142,14 @@ class TestARefusalOfSeveral:
         assert due.goes_alone
         assert due.not_before > NOON + timedelta(seconds=4)
 
+    def test_has_what_fails_alone_then_wait_as_any_other(self, slot, lane, take):
+        fill_queue(slot, lane, 2, now=NOON)
+        self.refuse(take(slot))
+        make_due_again()
+        failed = NotSent("request_not_built")
+        record_answers([Answered(intent, failed) for intent, _ in take(slot).intents])
+        assert min(Due.objects.values_list("not_before", flat=True)) > NOON + timedelta(seconds=15)
+
     def test_is_kept_through_a_hold(self, slot, lane, take):
         fill_queue(slot, lane, 1, now=NOON)
         Due.objects.update(goes_alone=True)
