@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -24,6 +25,14 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("crowded")
 rates.TIMEOUT = 10.0  # on a crowded machine Redis may stand still for longer than a second
+
+
+@pytest.fixture(scope="session", autouse=True)
+def addresses():
+    """All pages are imported before a test begins: on a crowded machine that takes seconds, in which
+    the transaction of the first test that opens one would run into its time-out.
+    """
+    return get_resolver().url_patterns
 
 
 def make_sandbox():
