@@ -29,8 +29,8 @@ rates.TIMEOUT = 10.0  # on a crowded machine Redis may stand still for longer th
 
 @pytest.fixture(scope="session", autouse=True)
 def addresses():
-    """All pages are imported before a test begins: on a crowded machine that takes seconds, in which
-    the transaction of the first test that opens one would run into its time-out.
+    """All pages are imported before a test begins: on a crowded machine that takes seconds, and
+    the transaction of the first test that opens one would run into its time-out meanwhile.
     """
     return get_resolver().url_patterns
 
