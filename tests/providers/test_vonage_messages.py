@@ -17,7 +17,6 @@ from providers.adapters.vonage_messages import VonageMessages
 from providers.base import (
     Accepted,
     Access,
-    Callback,
     EndsTooSoon,
     ErrorClass,
     Fault,
@@ -256,39 +255,6 @@ class TestAnAnswer:
     )
     def test_that_is_in_no_table_is_unknown(self, status, body):
         assert outcome_of(status, body) == Unknown(str(status))
-
-
-def a_callback(fields, query=None, headers=None):
-    return Callback(
-        method="POST",
-        url=URL,
-        headers=headers or {},
-        query=query or {},
-        form={},
-        body=json.dumps(fields).encode() if isinstance(fields, dict) else fields,
-    )
-
-
-V1 = {
-    "message_uuid": UUID,
-    "to": "15005550006",
-    "from": "15005550001",
-    "timestamp": "2035-03-07T17:10:09.000Z",
-    "status": "delivered",
-    "usage": {"currency": "USD", "price": "0.0333"},
-    "client_ref": "ref1",
-    "channel": "sms",
-    "destination": {"network_code": "12345"},
-    "sms": {"count_total": "2"},
-}
-
-
-def report_of(shape=V1, query=None, **changes):
-    return VONAGE.read_callback(a_callback({**shape, **changes}, query))
-
-
-def failed(code, word="rejected", detail="no"):
-    return report_of(status=word, error=problem(code, detail))
 
 
 def a_look_up(**changes):
