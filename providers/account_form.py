@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib import admin
 from django.core.exceptions import ImproperlyConfigured
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminPasswordWidget
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
+from brands import clock
 from brands.models import Installation
-from providers.addresses import AddressRefused, allowed
-from providers.base import Access
+from providers.addresses import AddressRefused, allowed, allowed_for_mail, judged
+from providers.base import Access, Channel
 from providers.declared import DEFINITIONS, GENERIC, declared, problems
+from providers.models import ProviderAccount
+from providers.reach import Reach, reach
 from providers.registry import ADAPTERS, adapter
 
 if TYPE_CHECKING:  # Unfold's classes carry no types; they are Django's with other templates
@@ -23,7 +33,17 @@ else:
 
 MICROS = 1_000_000  # of a dollar
 SECRETS = f"{GENERIC}_secrets"
+SLOW = (
+    "Saved. Nothing answered at its address within two seconds: if it is not merely slow, correct"
+    " it before messages go there."
+)
 NEEDED = "This is needed for the account."
+NOT_REACHED = {
+    Reach.NO_SUCH_NAME: "There is no such host: correct its name.",
+    Reach.REFUSES: "Nothing listens there: correct the host or the port, or start what should.",
+    Reach.NOT_ALLOWED: "This address cannot be used: the name leads to one that is not public, or"
+    " not on this machine.",
+}
 
 
 def field_name(kind: str, credential: str) -> str:
@@ -44,6 +64,59 @@ def credential_fields() -> Iterator[tuple[str, forms.Field]]:
                 field_name(kind, name),
                 forms.CharField(required=False, label=label, widget=widget),
             )
+
+
+def option_name(kind: str, option: str) -> str:
+    return f"{kind}_option_{option}"
+
+
+def options_of(kind: str) -> Sequence[str]:
+    """The names of the fields of what an account of this kind may choose."""
+    return [option_name(kind, option) for option in ADAPTERS[kind].options]
+
+
+def option_fields() -> Iterator[tuple[str, forms.Field]]:
+    for kind, speaks in ADAPTERS.items():
+        for name, option in speaks.options.items():
+            yield (
+                option_name(kind, name),
+                forms.ChoiceField(
+                    label=option.label,
+                    choices=list(option.choices.items()),
+                    initial=option.usual,
+                    required=False,
+                    help_text=option.help_text,
+                    widget=UnfoldAdminSelectWidget,
+                ),
+            )
+
+
+def evidence_fields() -> dict[str, Callable[[ProviderAccount], str]]:
+    """What is assumed of each provider that says so, for who is about to choose it."""
+
+    def field(kind: str) -> Callable[[ProviderAccount], str]:
+        def read(_: ProviderAccount) -> str:
+            return ADAPTERS[kind].evidence
+
+        read.__name__ = f"evidence_{kind}"
+        return admin.display(description="What is assumed")(read)
+
+    return {kind: field(kind) for kind in ADAPTERS if ADAPTERS[kind].evidence}
+
+
+EVIDENCE = evidence_fields()
+
+
+def reached(typed: str, stored: ProviderAccount | None) -> Reach | None:
+    """What is at an address that was typed; None for the stored one, and for one to be refused."""
+    url, installation = typed.strip(), Installation.objects.first()
+    if not url or installation is None or (stored is not None and stored.base_url == url):
+        return None
+    try:
+        judged(url, simulated=installation.is_sandbox)
+    except AddressRefused:
+        return None  # the form says why
+    return reach(url, simulated=installation.is_sandbox)
 
 
 class Code(Textarea):
@@ -76,6 +149,7 @@ class WriteOnlyCredentials(forms.ModelForm):  # type: ignore[type-arg] # generic
     """Empty fields leave what is stored as it is."""
 
     secrets: Mapping[str, str] | None = None  # None: nothing was typed
+    reached: Reach | None = None  # what was found at the address; None: it was not tried
     price = forms.DecimalField(
         label="Price of a segment, in dollars",
         min_value=0,
@@ -93,17 +167,31 @@ class WriteOnlyCredentials(forms.ModelForm):  # type: ignore[type-arg] # generic
             "segments_per_second": "Segments a second, at most",
             "in_flight": "Requests at once, at most",
             "pinned_until": "Weight stays until",
+            "blocks_least": "Blocked messages, at least",
+            "blocks_percent": "And per cent of those that ended",
+            "block_rest_hours": "Hours of rest",
         }
         help_texts = {
-            "base_url": "https://… of the provider. Empty: its usual one, where it has one.",
+            "base_url": "https://… of the provider; of a mail server smtp://host:587 or"
+            " smtps://host:465. Empty: its usual one, where it has one.",
             "definition": "How this provider is spoken to, as JSON. It begins with an example; the"
             " files in providers/definitions are whole ones to copy from.",
             "segments_per_second": "All numbers of the account together. Empty: no limit of its"
             " own.",
-            "weight": "Divides messages among the accounts of a route; 0 sends nothing.",
+            "weight": "Divides messages among the accounts of a route; 0 sends nothing. How much of"
+            " it counts follows what becomes of the requests.",
+            "pinned_until": "In UTC. The account gets its full weight at once, and only a person"
+            " changes that until then. Empty: it follows what becomes of the requests.",
+            "blocks_least": "Of one number within an hour: with fewer it does not rest.",
+            "blocks_percent": "Delivered, failed and rejected messages of that hour are counted.",
+            "block_rest_hours": "With commas: the first rest, the second within seven days, and so"
+            " on; the last stands for all after it. Such as 1, 4, 24.",
             "in_flight": "Of one worker. A slow provider wants more, a strict one fewer.",
         }
-        widgets = {"definition": Code(rows=28)}
+        widgets = {
+            "definition": Code(rows=28),
+            "block_rest_hours": UnfoldAdminTextInputWidget,
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -114,8 +202,16 @@ class WriteOnlyCredentials(forms.ModelForm):  # type: ignore[type-arg] # generic
             for name, secret in self._stored().items():
                 if field := self.fields.get(field_name(self.instance.kind, name)):
                     field.help_text = f"Stored, {len(secret)} characters. Empty: it stays."
+            for name, word in self.instance.options.items():
+                self.initial[option_name(self.instance.kind, name)] = word
         if self.instance.kind == GENERIC:
             self.fields[SECRETS].help_text = self._about_secrets()
+
+    def clean_pinned_until(self) -> datetime | None:
+        until: datetime | None = self.cleaned_data["pinned_until"]
+        if until and "pinned_until" in self.changed_data and until <= clock.now():
+            raise forms.ValidationError("This time is over: type a later one, or nothing.")
+        return until
 
     def clean_price(self) -> Decimal:
         price = Decimal(self.cleaned_data["price"] or 0)
@@ -136,16 +232,25 @@ class WriteOnlyCredentials(forms.ModelForm):  # type: ignore[type-arg] # generic
             self._read_definition(cleaned)
         elif kind in ADAPTERS:
             self._read_secrets(kind, cleaned)
+        if kind in ADAPTERS:
+            self.instance.options = {
+                name: cleaned.get(option_name(kind, name)) or option.usual
+                for name, option in ADAPTERS[kind].options.items()
+            }
         return cleaned
 
     def _check_address(self, kind: str, base_url: str | None) -> None:
         try:
             if base_url:
-                allowed(base_url, simulated=self.instance.is_simulated)
+                is_mail = kind in ADAPTERS and ADAPTERS[kind].channel is Channel.EMAIL
+                judge = allowed_for_mail if is_mail else allowed
+                judge(base_url, simulated=self.instance.is_simulated)
             elif kind in ADAPTERS and not ADAPTERS[kind].base_url and "base_url" not in self.errors:
                 self.add_error(
                     "base_url", "This provider has no usual address: type the account's."
                 )
+            if base_url and self.reached in NOT_REACHED:
+                self.add_error("base_url", NOT_REACHED[self.reached])
         except AddressRefused as error:
             self.add_error("base_url", f"This address cannot be used: {error}.")
 
@@ -160,7 +265,8 @@ class WriteOnlyCredentials(forms.ModelForm):  # type: ignore[type-arg] # generic
                 self.add_error(field_name(kind, name), NEEDED)
         access = Access(kind=kind, secrets=self.secrets)
         for name, problem in ADAPTERS[kind].problems(access).items():
-            self.add_error(field_name(kind, name), problem)
+            if field_name(kind, name) not in self.errors:  # what is missing is no wrong one, too
+                self.add_error(field_name(kind, name), problem)
 
     # --- a provider by its definition -------------------------------------------------------
 
@@ -215,6 +321,7 @@ AccountForm: type[Any] = type(
     (WriteOnlyCredentials,),
     {
         **dict(credential_fields()),
+        **dict(option_fields()),
         SECRETS: forms.CharField(
             required=False,
             label="Secrets",

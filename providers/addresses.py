@@ -1,8 +1,9 @@
-"""Where requests may go: real accounts to public https addresses, simulated to this machine."""
+"""Where requests may go: real accounts to public addresses over TLS, simulated to this machine."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Set
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
@@ -11,6 +12,9 @@ from aiohttp.abc import ResolveResult
 from yarl import URL
 
 THIS_MACHINE = "localhost"
+WEB, MAIL = frozenset({"https", "http"}), frozenset({"smtps", "smtp"})
+TLS_FIRST = 465  # RFC 8314: there TLS comes before the first word
+SUBMISSION = 587  # RFC 6409
 _NAT64 = IPv6Network("64:ff9b::/96")  # carries an IPv4 address in its last four bytes
 
 
@@ -50,10 +54,45 @@ def allowed(url: str, *, simulated: bool) -> URL:
         raise AddressRefused("not a URL") from None
     if parsed.user is not None or parsed.password is not None:
         raise AddressRefused("no user or password may stand in the address")
-    why_not = _why_not_here(parsed) if simulated else _why_not_public(parsed)
+    why_not = _why_not_here(parsed, WEB) if simulated else _why_not_public(parsed, {"https"})
     if why_not:
         raise AddressRefused(why_not)
     return parsed
+
+
+@lru_cache(maxsize=4096)
+def allowed_for_mail(url: str, *, simulated: bool) -> URL:
+    """As `allowed`, of a mail server: smtp://host:587, which must offer TLS, or smtps://host:465.
+
+    Raises AddressRefused.
+    """
+    try:
+        parsed = URL(url)
+    except ValueError:
+        raise AddressRefused("not an address like smtp://host:587") from None
+    if parsed.scheme not in MAIL:
+        raise AddressRefused("it must begin with smtp:// or smtps://")
+    if parsed.user is not None or parsed.password is not None:
+        raise AddressRefused("no user or password may stand in the address")
+    if parsed.raw_path_qs not in {"", "/"} or parsed.fragment:
+        raise AddressRefused("nothing may follow the port")
+    if parsed.scheme == "smtp" and parsed.port == TLS_FIRST:
+        raise AddressRefused(f"port {TLS_FIRST} begins with TLS, so it must be smtps://")
+    why_not = _why_not_here(parsed, MAIL) if simulated else _why_not_public(parsed, MAIL)
+    if why_not:
+        raise AddressRefused(why_not)
+    return parsed
+
+
+def judged(url: str, *, simulated: bool) -> URL:
+    """By `allowed`, or by `allowed_for_mail` where its scheme is of mail."""
+    is_mail = url.partition(":")[0].lower() in MAIL
+    return (allowed_for_mail if is_mail else allowed)(url, simulated=simulated)
+
+
+def port_of(url: URL) -> int:
+    """The port it names, else the usual one."""
+    return url.port or (TLS_FIRST if url.scheme == "smtps" else SUBMISSION)
 
 
 def is_public(address: str) -> bool:
@@ -66,16 +105,16 @@ def is_loopback(address: str) -> bool:
     return ip is not None and ip.is_loopback
 
 
-def _why_not_here(url: URL) -> str:
-    if url.scheme not in {"http", "https"}:
+def _why_not_here(url: URL, schemes: Set[str]) -> str:
+    if url.scheme not in schemes:
         return "not http"
     if url.host == THIS_MACHINE or is_loopback(url.host or ""):
         return ""
     return "a simulated account may reach this machine only"
 
 
-def _why_not_public(url: URL) -> str:
-    if url.scheme != "https":
+def _why_not_public(url: URL, schemes: Set[str]) -> str:
+    if url.scheme not in schemes:
         return "not https"
     host = url.host or ""
     if not host or host == THIS_MACHINE:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import ForeignKey, Q
-from django.forms.models import BaseInlineFormSet, ModelChoiceIterator
-from django.http import HttpRequest
+from django.db.models import DateTimeField, QuerySet, Value
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from brands import access, clock
 from brands.access import Ability
 from brands.admin import (
+    BrandAdmin,
     BrandFilter,
     NeverDeleted,
     PausedFilter,
@@ -26,21 +26,47 @@ from brands.admin import (
     Rows,
     bring_back,
     change_rows,
-    lines,
     pause,
-    retire,
     retire_and_pause,
-    state_pill,
 )
 from brands.braking import Braked
 from brands.models import Brand
-from brands.paging import Inline, Page, pill
-from providers.account_form import MICROS, SECRETS, AccountForm, field_name, names_of
+from brands.paging import Inline, Page
+from providers import route_admin  # noqa: F401 - it registers its own
+from providers.account_form import (
+    EVIDENCE,
+    MICROS,
+    SECRETS,
+    SLOW,
+    AccountForm,
+    field_name,
+    names_of,
+    options_of,
+    reached,
+)
+from providers.base import Channel
 from providers.declared import GENERIC
-from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber, WeightChange
+from providers.limit_admin import AccountLimits, BrandLimits, NumberLimits, WithLimits
+from providers.models import ProviderAccount, SenderNumber, WeightChange
+from providers.number_admin import WARMING, Cared, end_rest, working_pill
+from providers.reach import Reach
 from providers.registry import ADAPTERS, adapter
+from providers.route_forms import NumberForm
 from providers.webhook_urls import inbound_url
+from providers.weight_admin import (
+    full_weight,
+    history,
+    note_change,
+    pinned_anew,
+    weight_now,
+    weight_pill,
+)
 
+BLOCKS = {
+    "fields": ("blocks_least", "blocks_percent", "block_rest_hours"),
+    "description": "Where carriers block too many of a number's messages, it rests, and the other"
+    " numbers of the route send what waits for it. It goes on answering people.",
+}
 STAMPS = ("paused_at", "fault", "resumed_at", "retired_at", "created_at")
 
 
@@ -58,16 +84,6 @@ class Forgiving(Braked):
         return {**super().stamps(does, now), **forgiven}
 
 
-def working_pill(row: Any) -> SafeString:
-    """The state of an account or a number, with what the provider said when it refused it."""
-    if row.paused_at and row.fault:
-        return pill(f"Refused: {row.fault}", "bad")
-    rests_until = getattr(row, "rests_until", None)
-    if not row.paused_at and not row.retired_at and rests_until and rests_until > clock.now():
-        return pill(f"Rests until {rests_until:%H:%M:%S} UTC", "info")
-    return state_pill(row, "Works")
-
-
 class NumberInline(ReadOnly, Inline):
     model = SenderNumber
     fields = ("value", "kind", "brand", "segments_per_second", "state")
@@ -83,27 +99,12 @@ class NumberInline(ReadOnly, Inline):
         return working_pill(number)
 
 
-def evidence_fields() -> dict[str, Callable[[ProviderAccount], str]]:
-    """What is assumed of each provider that says so, for who is about to choose it."""
-
-    def field(kind: str) -> Callable[[ProviderAccount], str]:
-        def read(_: ProviderAccount) -> str:
-            return ADAPTERS[kind].evidence
-
-        read.__name__ = f"evidence_{kind}"
-        return admin.display(description="What is assumed")(read)
-
-    return {kind: field(kind) for kind in ADAPTERS if ADAPTERS[kind].evidence}
-
-
-EVIDENCE = evidence_fields()
-
-
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(NeverDeleted, Forgiving):
+class ProviderAccountAdmin(WithLimits, NeverDeleted, Forgiving):
+    limit_inline = AccountLimits
     form = AccountForm
-    list_display = ("name", "kind", "state", "price_read", "rate", "weight")
-    list_filter = (PausedFilter, RetiredFilter, "kind")
+    list_display = ("name", "kind", "state", "price_read", "rate", "weight", "weighs")
+    list_filter = (PausedFilter, RetiredFilter, "halves", "kind")
     search_fields = ("name",)
     ordering = ("name",)
     actions = (pause, forgive, retire_and_pause, bring_back)
@@ -113,20 +114,28 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
         for kind in ADAPTERS
         for name in (
             *(field_name(kind, credential) for credential in names_of(kind)),
+            *options_of(kind),
             f"evidence_{kind}",
             *(("definition", SECRETS) if kind == GENERIC else ()),
         )
     }
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        accounts = super().get_queryset(request)
+        seen: QuerySet[Any] = accounts.annotate(looked_at=Value(clock.now(), DateTimeField()))
+        return seen
+
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return [NumberInline] if obj else []
+        return [NumberInline, AccountLimits] if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
         kinds = [kind for kind in ADAPTERS if obj is None or kind == obj.kind]
         secrets = tuple(field_name(kind, name) for kind in kinds for name in names_of(kind))
         own = ("definition", SECRETS) if GENERIC in kinds else ()
+        options = tuple(name for kind in kinds for name in options_of(kind))
+        ways = ("base_url", "is_simulated", *options)
         return (
-            (None, {"fields": ("name", "kind", *self._evidence(obj), "base_url", "is_simulated")}),
+            (None, {"fields": ("name", "kind", *self._evidence(obj), *ways)}),
             (
                 "Credentials",
                 {
@@ -136,14 +145,26 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
             ),
             *([("What comes back", {"fields": ("inbound_address",)})] if obj else []),
             ("Limits", {"fields": ("segments_per_second", "in_flight")}),
-            ("Price and weight", {"fields": ("price", "weight", "pinned_until")}),
+            *self.limit_fieldsets(request, obj),
+            ("Carrier blocks", BLOCKS),
+            (
+                "Price and weight",
+                {
+                    "fields": (
+                        *("price", "weight"),
+                        *(("weighs_because",) if obj else ()),
+                        "pinned_until",
+                        *(("weight_history",) if obj else ()),
+                    )
+                },
+            ),
             *([("State", {"fields": STAMPS})] if obj else []),
         )
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: ProviderAccount | None = None
     ) -> tuple[Any, ...]:
-        known = ("kind", "inbound_address") if obj else ()
+        known = ("kind", "inbound_address", "weighs_because", "weight_history") if obj else ()
         return (*known, *self._evidence(obj), "is_simulated", *STAMPS)
 
     def _evidence(self, obj: ProviderAccount | None) -> tuple[Any, ...]:
@@ -161,6 +182,18 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
     def state(self, account: ProviderAccount) -> SafeString:
         return working_pill(account)
 
+    @admin.display(description="Of its weight it gets", ordering="halves")
+    def weighs(self, account: ProviderAccount) -> SafeString:
+        return weight_pill(account, account.looked_at)  # type: ignore[attr-defined]
+
+    @admin.display(description="Of its weight it gets")
+    def weighs_because(self, account: ProviderAccount) -> SafeString:
+        return weight_now(account)
+
+    @admin.display(description="What moved it")
+    def weight_history(self, account: ProviderAccount) -> SafeString:
+        return history(account)
+
     @admin.display(description="Price of a segment", ordering="price_micros")
     def price_read(self, account: ProviderAccount) -> str:
         return f"${account.price_micros / MICROS:.4f}"
@@ -176,7 +209,18 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
             address = inbound_url(account.access(), account.pk)
         except ImproperlyConfigured:
             return format_html("{}", "Type the credentials again: they cannot be read any more.")
-        asked = adapter(account.kind, account.definition).asks_for_reports
+        speaks = adapter(account.kind, account.definition)
+        if speaks.channel is Channel.EMAIL:
+            return format_html(
+                '<code class="so-wrap">{}</code><br>Let the mail server of the bounce domain post'
+                " here, as it came, all mail to b+…, to unsubscribe+… and to the address of"
+                " complaints:<br>"
+                '<code class="so-wrap">{}</code>',
+                address,
+                f'curl -fsS -H "Content-Type: message/rfc822" --data-binary @- "{address}"'
+                " || exit 75",
+            )
+        asked = speaks.asks_for_reports
         reports = "" if asked else " and of its delivery reports, if it has any"
         return format_html(
             '<code class="so-wrap">{}</code><br>Set this at the provider as the address of every'
@@ -185,47 +229,58 @@ class ProviderAccountAdmin(NeverDeleted, Forgiving):
             reports,
         )
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """A new address is tried before all else, for no transaction may wait for a provider."""
+        stored = self.get_object(request, unquote(object_id)) if object_id else None
+        url = request.POST.get("base_url", "") * self.has_change_permission(request, stored)
+        request.reached = reached(url, stored)  # type: ignore[attr-defined]
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.reached = getattr(request, "reached", None)
+        return form
+
     def changed_columns(self, form: Any) -> set[str]:
         sealed = {"sealed_credentials"} if form.secrets is not None else set()
         price = {"price_micros"} if "price" in form.changed_data else set()
-        return super().changed_columns(form) | sealed | price
+        weight = set(full_weight(clock.now())) if pinned_anew(form) else set()
+        has_chosen = any("_option_" in name for name in form.changed_data)
+        options = {"options"} if has_chosen else set()
+        return super().changed_columns(form) | sealed | price | weight | options
 
     def save_model(
         self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool
     ) -> None:
         if form.secrets is not None:
             obj.seal(form.secrets)
+        halves = obj.halves
+        if pinned_anew(form):
+            for column, value in full_weight(clock.now()).items():
+                setattr(obj, column, value)
         super().save_model(request, obj, form, change)
-        if change and "weight" in form.changed_data:
-            WeightChange.objects.create(
-                account=obj,
-                before=form.initial["weight"],
-                after=obj.weight,
-                reason=f"Set by {request.user.get_username()}",
-            )
-
-
-class NumberForm(forms.ModelForm):  # type: ignore[type-arg] # generic for the checker only
-    def clean_brand(self) -> Brand | None:
-        """A number that goes to another brand would go on sending for the first one's routes."""
-        brand: Brand | None = self.cleaned_data["brand"]
-        routes = Route.objects.filter(numbers__number=self.instance.pk, retired_at=None)
-        others = routes.exclude(brand=brand) if brand and self.instance.pk else routes.none()
-        if other := others.select_related("brand").first():
-            raise forms.ValidationError(
-                f"{other.brand} sends by it, on the route {other}: take it off that route first.",
-                code="used_by_another",
-            )
-        return brand
+        if form.reached is Reach.UNSURE:
+            self.message_user(request, SLOW, messages.WARNING)
+        if change:
+            note_change(obj, form, halves, request.user.get_username())
 
 
 @admin.register(SenderNumber)
-class SenderNumberAdmin(NeverDeleted, Forgiving):
+class SenderNumberAdmin(WithLimits, NeverDeleted, Forgiving, Cared):
+    limit_inline = NumberLimits
     form = NumberForm
     brand_path = "brand"
     to_brake = Ability.MANAGE
     to_change = Ability.MANAGE
-    list_display = ("value", "state", "account", "brand", "kind", "rate")
+    list_display = ("value", "state", "health_brief", "account", "brand", "kind", "rate")
     list_filter = (PausedFilter, RetiredFilter, "kind", BrandFilter)
     search_fields = ("value",)
     list_select_related = ("account", "brand")
@@ -248,10 +303,19 @@ class SenderNumberAdmin(NeverDeleted, Forgiving):
                 " answered twice.",
             },
         ),
-        ("State", {"fields": ("health_read", "rests_until", "paused_at", "fault")}),
+        (
+            "Warm-up",
+            {
+                "fields": ("speed_read", *WARMING),
+                "description": "Carriers look twice at a new number that sends a lot at once. While"
+                " it warms up, a number sends slower and only so much a day; what it cannot send,"
+                " the other numbers of the route do.",
+            },
+        ),
+        ("State", {"fields": ("health_read", "rest_read", "paused_at", "fault")}),
         ("Times", {"fields": ("resumed_at", "retired_at")}),
     )
-    actions = (pause, forgive, retire_and_pause, bring_back)
+    actions = (pause, forgive, end_rest, retire_and_pause, bring_back)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return access.may(request.user, Ability.OWN, None)
@@ -259,119 +323,30 @@ class SenderNumberAdmin(NeverDeleted, Forgiving):
     def get_readonly_fields(
         self, request: HttpRequest, obj: SenderNumber | None = None
     ) -> tuple[str, ...]:
-        stamps = ("health_read", "rests_until", "paused_at", "fault", "resumed_at", "retired_at")
-        owned = () if self.has_add_permission(request) else ("brand", "segments_per_second")
+        reads = ("health_read", "rest_read", "speed_read")
+        stamps = (*reads, "paused_at", "fault", "resumed_at", "retired_at")
+        is_owner = self.has_add_permission(request)
+        owned = () if is_owner else ("brand", "segments_per_second", *WARMING)
         return (*(("account", "value", *owned) if obj else ()), *stamps)
-
-    @admin.display(description="State")
-    def state(self, number: SenderNumber) -> SafeString:
-        return working_pill(number)
-
-    @admin.display(description="Segments a second", ordering="segments_per_second")
-    def rate(self, number: SenderNumber) -> str:
-        return f"{number.segments_per_second:,g}"
-
-    @admin.display(description="Health")
-    def health_read(self, number: SenderNumber) -> str:
-        return lines(number.health)
-
-
-def offered_numbers(request: HttpRequest) -> Rows:
-    """Numbers of the user's brands, and those that every brand may use."""
-    ids = access.brand_ids(request.user, Ability.MANAGE)
-    mine = Q() if ids is None else Q(brand=None) | Q(brand__in=ids)
-    return SenderNumber.objects.filter(mine).select_related("account").order_by("value")
-
-
-class OwnNumbers(BaseInlineFormSet):  # type: ignore[type-arg] # generic for the checker only
-    """A route uses its brand's own numbers and those of nobody in particular."""
-
-    def clean(self) -> None:
-        super().clean()
-        for form in self.forms:
-            number = form.cleaned_data.get("number") if form.is_valid() else None
-            if number and number.brand_id not in (None, self.instance.brand_id):
-                form.add_error("number", f"{number} belongs to {number.brand}.")
-
-
-class RouteNumberInline(Inline):
-    model = RouteNumber
-    formset = OwnNumbers
-    fields = ("number", "order", "weight")
-
-    def get_queryset(self, request: HttpRequest) -> Rows:
-        return super().get_queryset(request).select_related("number")
-
-    def formfield_for_foreignkey(
-        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> Any:
-        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        if field and db_field.name == "number":
-            field.queryset = offered_numbers(request)
-            field.choices = list(ModelChoiceIterator(field))  # read once, not again for each row
-        return field
-
-
-@admin.register(Route)
-class RouteAdmin(NeverDeleted, Page):
-    brand_path = "brand"
-    to_change = Ability.MANAGE
-    list_display = ("name", "brand", "use", "shares", "state")
-    list_filter = (RetiredFilter, BrandFilter)
-    search_fields = ("name", "brand__name")
-    list_select_related = ("brand",)
-    ordering = ("brand__name", "name")
-    autocomplete_fields = ("brand",)
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": ("brand", "name", "is_default", "shares", "retired_at"),
-                "description": "The numbers that messages go out by. Lower order goes first, and"
-                " only when none of it can send the next one takes over; within one order the"
-                " weights divide the messages. Whoever heard a brand from a number keeps it.",
-            },
-        ),
-    )
-    inlines = (RouteNumberInline,)
-    actions = (retire, bring_back)
-
-    def get_queryset(self, request: HttpRequest) -> Rows:
-        return super().get_queryset(request).prefetch_related("numbers__number__account")
-
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: Route | None = None
-    ) -> tuple[str, ...]:
-        return (*(("brand",) if obj else ()), "shares", "retired_at")
-
-    @admin.display(description="Used", ordering="is_default")
-    def use(self, route: Route) -> str:
-        return "by default" if route.is_default else "where it is chosen"
-
-    @admin.display(description="State")
-    def state(self, route: Route) -> SafeString:
-        return pill("Retired") if route.retired_at else pill("In use", "good")
-
-    @admin.display(description="Who sends how much")
-    def shares(self, route: Route) -> str:
-        return shares_in_words(route) or "Nobody: it has no number yet."
-
-
-def shares_in_words(route: Route) -> str:
-    """The share of each number, order by order, as long as all of them work."""
-    parts = []
-    rows = list(route.numbers.all()) if route.pk else []
-    for order in sorted({row.order for row in rows}):
-        same = [row for row in rows if row.order == order]
-        total = sum(row.weight for row in same) or 1
-        named = (f"{row.number.value} {100 * row.weight / total:.0f} %" for row in same)
-        parts.append(", ".join(named))
-    return "; then ".join(parts)
 
 
 @admin.register(WeightChange)
 class WeightChangeAdmin(ReadOnly, Page):
-    list_display = ("at", "account", "before", "after", "reason")
+    list_display = ("at", "account", "moved", "reason")
     list_filter = ("account",)
     list_select_related = ("account",)
     ordering = ("-id",)
+
+    @admin.display(description="Weight")
+    def moved(self, change: WeightChange) -> str:
+        return change.moved
+
+
+admin.site.unregister(Brand)
+
+
+@admin.register(Brand)
+class LimitedBrandAdmin(WithLimits, BrandAdmin):
+    """The page of a brand; what it may send by which numbers is known from here on only."""
+
+    limit_inline = BrandLimits

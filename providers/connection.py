@@ -50,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._received = 0
         self._body_bytes = 0
+        self._most_bytes = MAX_ANSWER_BYTES
         self._has_head = False
         self._is_framed = False  # the answer says where it ends
         self._is_spent = False
@@ -59,14 +60,17 @@ class Connection(asyncio.Protocol):
     def is_usable(self) -> bool:
         return not self._is_spent and self._waiting is None
 
-    async def exchange(self, request: bytes, *, seconds: float) -> HttpResponse:
-        """Write the request, now, and wait for its answer.
+    async def exchange(
+        self, request: bytes, *, seconds: float, most_bytes: int = MAX_ANSWER_BYTES
+    ) -> HttpResponse:
+        """Write the request, now, and wait for its answer, whose body has at most so many bytes.
 
         Raises TimeoutError, Disconnected, BrokenOff, BadAnswer or AnswerTooLarge: the request may
         have been read then. The connection is closed in each of these cases.
         """
         assert self._transport is not None  # noqa: S101 - made by the loop
         self._forget()
+        self._most_bytes = most_bytes
         waiting: asyncio.Future[HttpResponse] = self._loop.create_future()
         self._waiting = waiting
         self._transport.write(request)
@@ -94,7 +98,7 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody asked for it; it would be taken for the next answer
             return
         self._received += len(data)
-        if self._received > MAX_ANSWER_BYTES + MAX_HEAD_BYTES:
+        if self._received > self._most_bytes + MAX_HEAD_BYTES:
             self._fail(AnswerTooLarge())
             return
         try:
@@ -127,14 +131,14 @@ class Connection(asyncio.Protocol):
             lower = name.lower()
             if lower == "content-length":
                 self._is_framed = True
-                if int(value) > MAX_ANSWER_BYTES:
+                if int(value) > self._most_bytes:
                     self._fail(AnswerTooLarge())
             elif lower == "transfer-encoding":
                 self._is_framed = True
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)
-        if self._body_bytes > MAX_ANSWER_BYTES:
+        if self._body_bytes > self._most_bytes:
             self._fail(AnswerTooLarge())
         self._body.append(data)
 

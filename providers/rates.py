@@ -3,8 +3,9 @@
 Everything here fails towards sending less. A bucket that Redis does not know is empty, so a flush,
 a fail-over or a restart from an old file only slows; a call that fails grants nothing.
 
-A message may leave once each of its buckets (number, account, brand) holds one token, and costs its
-segments; what it costs beyond is debt. So no message is too long for its bucket, and long ones are
+A message may leave once each of its buckets (number, account, brand, and whatever limits there are
+beside) holds one token. It costs its segments, or one token where messages are counted; what it
+costs beyond is debt. So no message is too long for its bucket, and long ones are
 not starved by short ones, as they are where a bucket must first hold the whole price. Over any
 stretch of time a bucket lets through its rate, its burst, the rest of one message and one reply.
 """
@@ -24,6 +25,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from providers.rates_script import GRANT
+
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 1.0  # seconds, to connect and again to be answered
@@ -31,106 +34,13 @@ LONGEST_WAIT = 60.0  # seconds; limits may change, so nobody is told to stay awa
 WAIT_AFTER_TROUBLE = 1.0
 HIGHEST_LIMIT = 1e9
 
-# KEYS: the mark. ARGV: the call as JSON (see `_call`). Answers {1} when the database is behind the
-# mark, having changed nothing; else {0, rows, wait in ms, rows, wait in ms, ...}.
-#
-# A bucket is "tokens at owed" under a key that carries the server's run_id and its replication id:
-# the one changes with each start, the other with each promotion, back to a former server included.
-# An answer from the same data under another history therefore begins with empty buckets. A bucket
-# outlives an idle hour only to pay off a debt. The keys share one hash slot.
-#
-# `spare` tokens (1 for numbers and accounts) are for replies. Where a long campaign message, or a
-# debt, took the spare one with it, the bucket owes it: one reply may leave on credit.
-GRANT = """
-local HOUR, MONTH, LONGEST_WAIT, TINY = 3600, 2592000, 60, 1e-6
-local call = cjson.decode(ARGV[1])
-
-local known = redis.call('HMGET', KEYS[1], 'attempt', 'opt_out')
-local attempt, opt_out = tonumber(known[1] or 0), tonumber(known[2] or 0)
-if call.attempt < attempt or call.opt_out < opt_out then return {1} end
-redis.call('HSET', KEYS[1], 'attempt', string.format('%.0f', call.attempt),
-           'opt_out', string.format('%.0f', call.opt_out))
-
-local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-if not run_id then return redis.error_reply('ERR this server does not tell its run_id') end
-local repl_id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1e6
-
-local function spend(bucket, segments, is_reply)
-  local before = bucket.tokens
-  bucket.tokens = math.min(bucket.burst, before - segments)
-  if is_reply then
-    bucket.owed = 0
-  elseif before + TINY >= 1 and bucket.tokens + TINY < 1 then
-    bucket.owed = 1
-  end
-end
-
-local function open(name, rate, spare, back)
-  local bucket = {rate = rate, spare = spare, given = 0, tokens = 0, owed = 0}
-  bucket.key = string.gsub(KEYS[1], 'mark$', run_id .. repl_id .. ':' .. name)
-  bucket.burst = math.max(2 * rate, 2 + spare)
-  local kept = redis.call('GET', bucket.key)
-  if kept then
-    local tokens, at, owed = string.match(kept, '(%S+) (%S+) (%S+)')
-    bucket.tokens = math.min(bucket.burst, tokens + math.max(0, now - at) * rate)
-    bucket.owed = tonumber(owed)
-  else
-    back = math.min(back, 0)
-  end
-  spend(bucket, -back, false)
-  return bucket
-end
-
-local function close(bucket)
-  local life = HOUR
-  if bucket.rate > 0 then
-    life = math.min(MONTH, math.max(HOUR, (bucket.burst - bucket.tokens) / bucket.rate))
-  end
-  redis.call('SET', bucket.key, string.format('%.17g %.6f %d', bucket.tokens, now, bucket.owed),
-             'PX', string.format('%.0f', life * 1000))
-end
-
-local function room(bucket, segments, is_reply)
-  local need = is_reply and 1 or 1 + bucket.spare
-  if bucket.rate <= 0 then return 0, LONGEST_WAIT end
-  local over = bucket.tokens + TINY - need
-  if over >= 0 then return math.floor(over / segments) + 1, 0 end
-  if is_reply and bucket.owed == 1 then return 1, 0 end
-  return 0, math.min(LONGEST_WAIT, -over / bucket.rate)
-end
-
-local buckets, answer = {}, {0}
-for i, asked in ipairs(call.buckets) do
-  buckets[i] = open(asked[1], asked[2], asked[3], asked[4])
-end
-for _, want in ipairs(call.wants) do
-  local rows, segments, is_reply, lane, wait = want[1], want[2], want[3], buckets[want[4][1]], 0
-  local share = math.floor((lane.rate - lane.given) / segments)
-  if is_reply or lane.given == 0 then share = math.max(share, 1) end
-  rows = math.min(rows, math.max(share, 0))
-  for _, i in ipairs(want[4]) do
-    local most, until_one = room(buckets[i], segments, is_reply)
-    rows, wait = math.min(rows, most), math.max(wait, until_one)
-  end
-  if rows > 0 then
-    lane.given = lane.given + rows * segments
-    for _, i in ipairs(want[4]) do spend(buckets[i], rows * segments, is_reply) end
-  end
-  answer[#answer + 1] = rows
-  answer[#answer + 1] = math.ceil(wait * 1000)
-end
-for _, bucket in ipairs(buckets) do close(bucket) end
-return answer
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
     """Rows that wait in one queue for one number, at `segments_each` a row.
 
     Replies do not count against the brand. `queue` is the caller's own; nothing here reads it.
+    `paces`: the ids of further limits that bind it.
     """
 
     queue: int
@@ -140,36 +50,59 @@ class Want:
     rows: int
     segments_each: int
     is_reply: bool = False
+    paces: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A further limit a second, in messages or in segments. `spare`: its last is for replies."""
+
+    rate: float
+    in_messages: bool = False
+    spare: bool = True
+
+
+NO_PACE = Pace(0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Segments per second, for everything that is wanted or returned.
+    """Segments per second, for everything that is wanted or returned; and further limits, by id.
 
     A number always has a limit. An account or brand that is missing or None has none of its own.
-    What is not a positive, finite number grants nothing.
+    What is not a positive, finite number grants nothing, nor does a pace that a want names and that
+    is missing.
     """
 
     lanes: Mapping[int, float]
     accounts: Mapping[int, float | None] = field(default_factory=dict)
     brands: Mapping[int, float | None] = field(default_factory=dict)
+    paces: Mapping[int, Pace] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """Segments since the last call: positive ones were not used, negative ones are to be paid."""
+    """Tokens since the last call: positive ones were not used, negative ones are to be paid.
+
+    They are segments, but messages where a pace counts those.
+    """
 
     lanes: Mapping[int, int] = field(default_factory=dict)
     accounts: Mapping[int, int] = field(default_factory=dict)
     brands: Mapping[int, int] = field(default_factory=dict)
+    paces: Mapping[int, int] = field(default_factory=dict)
 
     def debts(self) -> Returned:
         """What to hand in again after a call that failed.
 
         It may have been carried out all the same: to pay twice is safe, to get back twice is not.
         """
-        lanes, accounts, brands = map(_negative, (self.lanes, self.accounts, self.brands))
-        return Returned(lanes=lanes, accounts=accounts, brands=brands)
+        return Returned(
+            lanes=_negative(self.lanes),
+            accounts=_negative(self.accounts),
+            brands=_negative(self.brands),
+            paces=_negative(self.paces),
+        )
 
 
 def _negative(segments: Mapping[int, int]) -> dict[int, int]:
@@ -289,8 +222,9 @@ def _ask(redis: Redis, installation: str, call: str) -> list[int]:
 def _call(wants: Sequence[Want], limits: Limits, returned: Returned, mark: Mark) -> str:
     """The call as the script reads it.
 
-    A bucket is its name, rate, spare tokens and returned segments; a want is its rows, segments,
-    whether it is a reply, and the places of its buckets, its number's first.
+    A bucket is its name, rate, spare tokens, returned tokens, and whether it counts messages; a
+    want is its rows, segments, whether it is a reply, and the places of its buckets, its number's
+    first.
     """
     buckets = _buckets(wants, limits, returned)
     places = {name: place for place, (name, *_) in enumerate(buckets, start=1)}
@@ -309,12 +243,14 @@ def _call(wants: Sequence[Want], limits: Limits, returned: Returned, mark: Mark)
 
 def _names(want: Want) -> list[str]:
     names = [f"lane:{want.lane_id}", f"account:{want.account_id}"]
-    return names if want.is_reply else [*names, f"brand:{want.brand_id}"]
+    names += [] if want.is_reply else [f"brand:{want.brand_id}"]
+    return [*names, *(f"pace:{pace_id}" for pace_id in want.paces)]
 
 
-def _buckets(
-    wants: Sequence[Want], limits: Limits, returned: Returned
-) -> list[tuple[str, float, int, int]]:
+Bucket = tuple[str, float, int, int, bool]
+
+
+def _buckets(wants: Sequence[Want], limits: Limits, returned: Returned) -> list[Bucket]:
     lanes = {want.lane_id for want in wants} | returned.lanes.keys()
     accounts = {want.account_id for want in wants} | returned.accounts.keys()
     brands = {want.brand_id for want in wants if not want.is_reply} | returned.brands.keys()
@@ -324,10 +260,27 @@ def _buckets(
         ("brand", 0, {key: limits.brands.get(key) for key in brands}, returned.brands),
     )
     return [
-        (f"{kind}:{key}", _readable(limit), spare, back.get(key, 0))
+        (f"{kind}:{key}", _readable(limit), spare, back.get(key, 0), False)
         for kind, spare, by_id, back in kinds
         for key, limit in by_id.items()
         if limit is not None or kind == "lane"
+    ] + _paces(wants, limits, returned)
+
+
+def _paces(wants: Sequence[Want], limits: Limits, returned: Returned) -> list[Bucket]:
+    """What is wanted of a limit that is not there gets nothing; what is returned to it is lost."""
+    wanted = {pace_id for want in wants for pace_id in want.paces}
+    found = {key: limits.paces.get(key, NO_PACE) for key in wanted}
+    found |= {key: limits.paces[key] for key in returned.paces if key in limits.paces}
+    return [
+        (
+            f"pace:{key}",
+            _readable(pace.rate),
+            int(pace.spare),
+            returned.paces.get(key, 0),
+            pace.in_messages,
+        )
+        for key, pace in found.items()
     ]
 
 
@@ -339,14 +292,16 @@ def _readable(limit: object) -> float:
 
 
 class Breaker:
-    """Rests accounts that throttle us or refuse connections. Each process has its own.
+    """Rests accounts that throttle us, refuse connections or lose all answers, in one process.
 
-    After `STRIKES` in a row an account rests for a second, then two, four and so on, up to a
-    minute; a provider that asks for longer gets it, up to a quarter of an hour. Then one message at
-    a time probes it, and the first that is answered ends the rest. `now` is `time.monotonic()`.
+    After `STRIKES` in a row, or `DOUBTS` lost answers in a row, an account rests for a second,
+    then two, four and so on, up to a minute; a provider that asks for longer gets it, up to a
+    quarter of an hour. Then one message at a time probes it, and the first that is answered ends
+    the rest. `now` is `time.monotonic()`.
     """
 
     STRIKES = 3
+    DOUBTS = 20  # no message of unknown fate is sent again, so what loses all must be left soon
     FIRST_REST = 1.0
     LONGEST_REST = 60.0
     LONGEST_ASKED = 900.0
@@ -381,10 +336,11 @@ class Breaker:
                 trouble.probe_until = 0.0
 
     def doubted(self, account_id: int, *, now: float) -> None:
-        """A message of unknown fate: says nothing, but that a probe was not answered."""
+        """A message of unknown fate: one says nothing, but that a probe was not answered."""
         with self._lock:
-            trouble = self._accounts.get(account_id)
-            if trouble and trouble.probe_until:
+            trouble = self._accounts.setdefault(account_id, _Trouble())
+            trouble.doubts += 1
+            if trouble.probe_until or (not trouble.rests and trouble.doubts >= self.DOUBTS):
                 self._begin_rest(trouble, now)
 
     def answered(self, account_id: int) -> None:
@@ -423,6 +379,7 @@ class Breaker:
 @dataclass(slots=True)
 class _Trouble:
     strikes: int = 0
+    doubts: int = 0
     rests: int = 0
     until: float = 0.0
     probe_until: float = 0.0  # 0 while no probe is under way

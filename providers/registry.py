@@ -9,6 +9,7 @@ from __future__ import annotations
 from providers.adapters.plivo import Plivo
 from providers.adapters.simpletexting import SimpleTexting
 from providers.adapters.sinch import Sinch
+from providers.adapters.smtp import Smtp
 from providers.adapters.twilio import Twilio
 from providers.adapters.vonage_messages import VonageMessages
 from providers.adapters.vonage_sms import VonageSms
@@ -27,6 +28,7 @@ ADAPTERS: dict[str, Adapter] = {
     GENERIC: UNDEFINED,
     "vonage_sms": VonageSms(),
     "vonage": VonageMessages(),
+    "smtp": Smtp(),
 }
 
 

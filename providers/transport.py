@@ -1,7 +1,8 @@
 """The only socket for sends: one request, one answer, no second try of any kind.
 
 Where nothing can have left it is NotSent; of a whole answer the adapter makes the outcome;
-everything else is Unknown. The line between the two is one place: the write of the request.
+everything else is Unknown. The line between the two is one place: the write of the request. What
+is an e-mail goes out by `mail.py`, over connections to the same guarded addresses.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 import re
 import socket
 import ssl
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache, partial
@@ -31,7 +31,7 @@ from providers.base import (
     REQUEST_SECONDS,
     Access,
     Adapter,
-    EndsTooSoon,
+    Envelope,
     HttpRequest,
     HttpResponse,
     LookUp,
@@ -42,44 +42,32 @@ from providers.base import (
     SendRequest,
     Unknown,
 )
-from providers.connection import Connection
-
-logger = logging.getLogger(__name__)
+from providers.connection import MAX_ANSWER_BYTES, Connection
+from providers.leaving import (
+    TOO_LATE,
+    UNREACHABLE,
+    Announce,
+    Closed,
+    NotBuilt,
+    Target,
+    alike,
+    go_ahead,
+    is_late,
+    name_of,
+    not_built,
+    not_connected,
+)
+from providers.listing import InboundPage, InboundQuery
+from providers.mail import Post
 
 CONNECT_SECONDS = 5.0
 SHORTEST_CONNECT = 0.01
-FAIR_CONNECT = 0.5  # seconds; who could not be reached in less was not given the time
 KEEP_SECONDS = 4  # some servers close an idle connection after five
 KEEP_ADDRESSES = 30.0  # seconds
 NEXT_ADDRESS_AFTER = 0.25  # seconds; RFC 8305
 USER_AGENT = "Sendonce/1"
 FORM = "application/x-www-form-urlencoded"
-
-TOO_LATE = NotSent("too_late")
-UNREACHABLE = NotSent("could_not_connect", unreachable=True)
-
-Announce = Callable[[], NotSent | None]
-
-
-class NotBuilt(Exception):
-    """No request could be made of it, so nothing left."""
-
-
-class Closed(Exception):
-    """The transport was closed before there was a connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a connection leads."""
-
-    host: str
-    port: int
-    is_tls: bool
-
-
-def go_ahead() -> None:
-    """The announcement of a request that nobody needs to hear of."""
+MAX_LISTING_BYTES = 1024 * 1024  # a page of a hundred long texts
 
 
 class Transport:
@@ -95,6 +83,7 @@ class Transport:
         self._is_closed = False
         self._request_seconds = request_seconds
         self._connect_seconds = connect_seconds
+        self._post = Post(self._reach, lambda: self._tls, request_seconds=request_seconds)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -113,6 +102,7 @@ class Transport:
             for connection in kept:
                 connection.close()
         self._idle.clear()
+        self._post.close()
         await asyncio.sleep(0)  # uvloop closes them in the next turn
 
     async def send(
@@ -131,28 +121,43 @@ class Transport:
         nothing is written any more.
         """
         try:
-            target, request = _wire(adapter.build_request(sends, access), access)
+            request = adapter.build_request(sends, access)
+            wired = request if isinstance(request, Envelope) else _wire(request, access)
         except Exception as error:  # noqa: BLE001
-            return _alike(sends, _not_built(error))
+            return alike(sends, not_built(error))
+        if is_late(write_by):
+            return alike(sends, TOO_LATE)
+        if isinstance(wired, Envelope):
+            return await self._post.send(
+                adapter, sends, wired, access, write_by=write_by, announce=announce
+            )
+        response = await self._exchange(*wired, write_by=write_by, announce=announce)
+        return (
+            _judge(adapter, sends, response)
+            if isinstance(response, HttpResponse)
+            else alike(sends, response)
+        )
+
+    async def _exchange(
+        self, target: Target, request: bytes, *, write_by: float | None, announce: Announce
+    ) -> HttpResponse | NotSent | Unknown:
         began = time.monotonic()
-        if _is_late(write_by):
-            return _alike(sends, TOO_LATE)
         try:
             connection = self._kept(target) or await self._connect(target, write_by)
         except Exception as error:  # noqa: BLE001
-            return _alike(sends, _not_connected(error, began, write_by))
+            return not_connected(error, began, write_by)
         if not connection.is_usable:  # they closed it before it was written to
-            return _alike(sends, UNREACHABLE)
-        refusal = announce() or (TOO_LATE if _is_late(write_by) else None)
+            return UNREACHABLE
+        refusal = announce() or (TOO_LATE if is_late(write_by) else None)
         if refusal is not None:
             self._keep(target, connection)
-            return _alike(sends, refusal)
+            return refusal
         try:
             response = await connection.exchange(request, seconds=self._request_seconds)
         except Exception as error:  # noqa: BLE001
-            return _alike(sends, Unknown(_name(error)))
+            return Unknown(name_of(error))
         self._keep(target, connection)
-        return _judge(adapter, sends, response)
+        return response
 
     async def look_up(self, adapter: Adapter, look_up: LookUp, access: Access) -> LookUpAnswer:
         """Ask whether a send was taken. Raises nothing but CancelledError."""
@@ -160,13 +165,33 @@ class Transport:
             request = adapter.build_look_up(look_up, access)
             if request is None:
                 return NoAnswer("look_up_not_offered")
-            target, data = _wire(request, access)
-            connection = self._kept(target) or await self._connect(target, None)
-            response = await connection.exchange(data, seconds=self._request_seconds)
-            self._keep(target, connection)
-            return adapter.read_look_up(look_up, response)
+            return adapter.read_look_up(look_up, await self._ask(request, access))
         except Exception as error:  # noqa: BLE001
-            return NoAnswer(_name(error))
+            return NoAnswer(name_of(error))
+
+    async def list_inbound(
+        self, adapter: Adapter, query: InboundQuery, access: Access
+    ) -> InboundPage | NoAnswer:
+        """Ask for a page of the texts that came in. Raises nothing but CancelledError."""
+        try:
+            request = adapter.build_inbound_listing(query, access)
+            if request is None:
+                return NoAnswer("listing_not_offered")
+            response = await self._ask(request, access, most_bytes=MAX_LISTING_BYTES)
+            return adapter.read_inbound_listing(query, response)
+        except Exception as error:  # noqa: BLE001
+            return NoAnswer(name_of(error))
+
+    async def _ask(
+        self, request: HttpRequest, access: Access, *, most_bytes: int = MAX_ANSWER_BYTES
+    ) -> HttpResponse:
+        """Once, a question that changes nothing there. Raises what stands in its way."""
+        target, data = _wire(request, access)
+        connection = self._kept(target) or await self._connect(target, None)
+        seconds = self._request_seconds
+        response = await connection.exchange(data, seconds=seconds, most_bytes=most_bytes)
+        self._keep(target, connection)
+        return response
 
     # --- connections ------------------------------------------------------------------------
 
@@ -195,12 +220,14 @@ class Transport:
         if write_by is not None:  # a connection that comes later is of no use
             seconds = max(SHORTEST_CONNECT, min(seconds, write_by - time.monotonic()))
         async with asyncio.timeout(seconds):
-            found = await aiohappyeyeballs.start_connection(
-                await self._addresses(target),
-                happy_eyeballs_delay=NEXT_ADDRESS_AFTER,
-                loop=self._loop,
-            )
-            return await self._greet(target, found)
+            return await self._greet(target, await self._reach(target))
+
+    async def _reach(self, target: Target) -> socket.socket:
+        return await aiohappyeyeballs.start_connection(
+            await self._addresses(target),
+            happy_eyeballs_delay=NEXT_ADDRESS_AFTER,
+            loop=self._loop,
+        )
 
     async def _greet(self, target: Target, found: socket.socket) -> Connection:
         make = partial(Connection, self._loop)
@@ -224,10 +251,6 @@ class Transport:
         ]
         self._resolved[target] = (time.monotonic() + KEEP_ADDRESSES, found)
         return found
-
-
-def _is_late(write_by: float | None) -> bool:
-    return write_by is not None and time.monotonic() > write_by
 
 
 def _address(found: ResolveResult) -> tuple[str, int] | tuple[str, int, int, int]:
@@ -307,30 +330,6 @@ def form_encoded(form: Mapping[str, str]) -> bytes:
     return "&".join(pairs).encode()
 
 
-def _not_built(error: Exception) -> NotSent:
-    if isinstance(error, EndsTooSoon):
-        return NotSent("ends_too_soon")
-    if isinstance(error, addresses.AddressRefused):
-        logger.warning("address refused", extra={"why": str(error)})
-        return NotSent("address_refused")
-    logger.error("request could not be built", exc_info=error)
-    return NotSent("request_not_built")
-
-
-def _not_connected(error: Exception, began: float, write_by: float | None) -> NotSent:
-    if isinstance(error, addresses.AddressRefused):
-        logger.warning("address refused", extra={"why": str(error)})
-        return NotSent("address_refused")
-    if isinstance(error, Closed):
-        return NotSent("transport_closed")
-    if isinstance(error, TimeoutError) and write_by is not None and write_by < began + FAIR_CONNECT:
-        return TOO_LATE
-    if isinstance(error, OSError):
-        return UNREACHABLE
-    logger.error("connecting failed", exc_info=error)
-    return NotSent("error_before_sending")
-
-
 # --- the answer -----------------------------------------------------------------------------------
 
 
@@ -339,13 +338,13 @@ def _judge(
 ) -> dict[str, Outcome]:
     status = response.status
     if status == 429:
-        return _alike(sends, NotSent("429", throttled=True, retry_after=_retry_after(response)))
+        return alike(sends, NotSent("429", throttled=True, retry_after=_retry_after(response)))
     if not (200 <= status < 300 or 400 <= status < 500) or status == 408:
-        return _alike(sends, Unknown(str(status)))
+        return alike(sends, Unknown(str(status)))
     try:
         outcomes = adapter.read_response(sends, response)
     except Exception as error:  # noqa: BLE001
-        return _alike(sends, Unknown(f"{status} {_name(error)}"))
+        return alike(sends, Unknown(f"{status} {name_of(error)}"))
     return {send.ref: _completed(outcomes.get(send.ref), response) for send in sends}
 
 
@@ -367,12 +366,3 @@ def _retry_after(response: HttpResponse) -> float | None:
     except (ValueError, OverflowError):
         return None
     return max(0.0, (at - datetime.now(UTC)).total_seconds()) if at.tzinfo else None
-
-
-def _alike(sends: Sequence[SendRequest], outcome: Outcome) -> dict[str, Outcome]:
-    return dict.fromkeys([send.ref for send in sends], outcome)
-
-
-def _name(error: Exception) -> str:
-    """The kind of error only: its text may hold a number or an address."""
-    return type(error).__name__

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from providers import base, segments, signatures
 from providers.base import ErrorClass, Fault, Status
+from providers.listing import InboundPage, InboundQuery, ListedBy, page_of
 
 # What they take as message_expiry, by their announcement of it; without it they keep it for 3 h.
 EXPIRY_LEAST, EXPIRY_MOST = 5, 10_799
@@ -82,6 +83,7 @@ class Plivo(base.OneByOne):
     base_url = "https://api.plivo.com"
     credentials = ("auth_id", "auth_token")
     max_chars = 1_600
+    lists_inbound = ListedBy.ACCOUNT
 
     def build_request(
         self, sends: Sequence[base.SendRequest], access: base.Access
@@ -148,6 +150,26 @@ class Plivo(base.OneByOne):
             return [message for message in answer["objects"] if _fits(message, look_up)]
 
         return base.looked_up(look_up, response, report_of=_report_of, fitting=fitting)
+
+    def build_inbound_listing(self, query: InboundQuery, access: base.Access) -> base.HttpRequest:
+        wanted = {
+            "message_direction": "inbound",
+            "message_time__gte": _utc(query.since),
+            "limit": str(LOOK_UP_PAGE),
+            "offset": query.page or "0",
+        }
+        url = f"{_messages_url(self, access)}?{urlencode(wanted)}"
+        return base.HttpRequest(method="GET", url=url, auth=_auth(access.secrets))
+
+    def read_inbound_listing(
+        self, query: InboundQuery, response: base.HttpResponse
+    ) -> InboundPage | base.NoAnswer:
+        if response.status != 200:
+            return base.NoAnswer(str(response.status))
+        answer = response.json()
+        came_in = [one for one in answer["objects"] if one["message_direction"] == "inbound"]
+        following = str(int(query.page or "0") + LOOK_UP_PAGE) if answer["meta"]["next"] else ""
+        return page_of(came_in, _listed, next_page=following)
 
 
 def _digits(number: str) -> str:
@@ -335,6 +357,25 @@ def _utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def _moment(text: str) -> datetime:
+    """A time without a zone is UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _listed(message: Mapping[str, Any]) -> base.InboundMessage:
+    """Their page on the message detail record has no field for what a text says."""
+    return base.InboundMessage(
+        provider_ref=message["message_uuid"],
+        from_e164=_e164(message["from_number"]),
+        to_value=_e164(message["to_number"]),
+        text="",
+        dedupe_key=message["message_uuid"],
+        sent_at=_moment(message["message_time"]),
+        has_words=False,
+    )
+
+
 def _fits(message: Mapping[str, Any], look_up: base.LookUp) -> bool:
     if message["message_uuid"] in look_up.other_refs or message["message_direction"] != "outbound":
         return False
@@ -345,7 +386,5 @@ def _fits(message: Mapping[str, Any], look_up: base.LookUp) -> bool:
         return False
     if _number(message["units"]) != segments.count(look_up.text).parts:
         return False
-    created = datetime.fromisoformat(message["message_time"])
-    if created.tzinfo is None:
-        created = created.replace(tzinfo=UTC)
+    created = _moment(message["message_time"])
     return CREATED_EARLIEST <= created - look_up.intended_at <= CREATED_LATEST

@@ -11,14 +11,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from providers import base
 from providers.base import ErrorClass, Fault, Status
+from providers.listing import InboundPage, InboundQuery, ListedBy, page_of
 
 LOOK_UP_PAGE = 50
+LISTING_PAGE = 100
 # When they sent it, seen from our intent: their clock is not ours, and they may queue it first.
 SENT_EARLIEST, SENT_LATEST = timedelta(seconds=-30), timedelta(minutes=10)
 NATIONAL_DIGITS = 10
@@ -51,6 +54,7 @@ class SimpleTexting(base.OneByOne):
     credentials = ("api_token",)
     max_chars = 306  # a longer text goes out as a picture message, for three credits
     names_our_ref = False
+    lists_inbound = ListedBy.NUMBER
     evidence = (
         "Error codes are assumed. One webhook with all five triggers must be set up with them, to"
         " the address for inbound texts; whether they post again what was not taken is not known."
@@ -122,6 +126,27 @@ class SimpleTexting(base.OneByOne):
             return [message for message in answer["content"] if _fits(message, look_up)]
 
         return base.looked_up(look_up, response, report_of=_report_of, fitting=fitting)
+
+    def build_inbound_listing(self, query: InboundQuery, access: base.Access) -> base.HttpRequest:
+        """They list both ways together, and cannot be asked for one alone."""
+        wanted = {
+            "accountPhone": _national(query.number),
+            "since": _utc(query.since),
+            "page": query.page or "0",
+            "size": str(LISTING_PAGE),
+        }
+        url = f"{_messages_url(self, access)}?{urlencode(wanted)}"
+        return base.HttpRequest(method="GET", url=url, headers=_bearer(access))
+
+    def read_inbound_listing(
+        self, query: InboundQuery, response: base.HttpResponse
+    ) -> InboundPage | base.NoAnswer:
+        if response.status != 200:
+            return base.NoAnswer(str(response.status))
+        answer, following = response.json(), int(query.page or "0") + 1
+        came_in = [one for one in answer["content"] if one["directionType"] == "MO"]
+        next_page = str(following) if following < answer["totalPages"] else ""
+        return page_of(came_in, lambda one: _listed(self, one), next_page=next_page)
 
 
 # --- the request ----------------------------------------------------------------------------------
@@ -285,18 +310,28 @@ def _read_opt_out(fields: Mapping[str, Any], values: Mapping[str, Any]) -> base.
     )
 
 
-# --- the look-up ----------------------------------------------------------------------------------
+# --- what they list -------------------------------------------------------------------------------
 
 
 def _wanted(look_up: base.LookUp) -> Mapping[str, str]:
-    since = (look_up.intended_at + SENT_EARLIEST).astimezone(UTC)
     return {
         "contactPhone": _national(look_up.to_e164),
         "accountPhone": _national(look_up.from_value),
-        "since": f"{since:%Y-%m-%dT%H:%M:%S}.000Z",
+        "since": _utc(look_up.intended_at + SENT_EARLIEST),
         "page": "0",
         "size": str(LOOK_UP_PAGE),
     }
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000Z"
+
+
+def _listed(adapter: SimpleTexting, message: Mapping[str, Any]) -> base.InboundMessage:
+    """The same as its webhook's, but that a STOP has an id of its own there."""
+    fields = {**message, "messageId": _said(message, "id")}
+    inbound = _read_inbound(adapter, {}, fields)
+    return replace(inbound, sent_at=_moment(message["timestamp"]))
 
 
 def _report_of(message: Mapping[str, Any], ref: str) -> base.DeliveryReport:

@@ -17,10 +17,13 @@ from urllib.parse import quote, urlencode
 
 from providers import base, signatures
 from providers.base import ErrorClass, Fault, Status
+from providers.listing import InboundPage, InboundQuery, ListedBy, page_of
+from providers.options import Option
 
 PARAMETER_CHARS = 160  # UTF-16 units of one parameter's value
 LONGEST_LIFE = timedelta(days=3)
 LISTED_FROM = timedelta(minutes=-1)  # before our intent: its clock is not ours
+LISTING_PAGE = 100  # the most they give; the newest first, of two weeks at most
 SHORT_CODE_DIGITS = 6
 
 BASIC = ("webhook_user", "webhook_password")
@@ -33,6 +36,7 @@ NAMES_THE_SENDER = re.compile(r"\b(from|originator|sender)\b")
 NAMES_THE_RECIPIENT = re.compile(r"['\"`]to['\"`]|\b(recipients?|msisdn|destination)\b")
 
 ONE_REPORT = ("recipient_delivery_report_sms", "recipient_delivery_report_mms")
+TEXTS = ("mo_text", "mo_media")
 REPORTS_OF_A_BATCH = ("delivery_report_sms", "delivery_report_mms")
 STATUSES = {
     "queued": Status.ACCEPTED,
@@ -55,6 +59,20 @@ CONTENT_CODES = {405, 411}
 FAILURE_BY_CODE = {402: Status.REJECTED, 406: Status.EXPIRED, 408: Status.REJECTED}
 
 
+ABOUT = "delivery_report"
+REPORTS = {
+    ABOUT: Option(
+        label="Reports",
+        choices={
+            "per_recipient_final": "One for each recipient, as soon as it is final",
+            "full": "One for each request, when all of its recipients are final",
+        },
+        help_text="One for each request spares a thousand callbacks, and may come days later: a"
+        " phone that is off is waited for.",
+    )
+}
+
+
 class Sinch(base.Usual):
     kind = "sinch"
     label = "Sinch"
@@ -63,6 +81,8 @@ class Sinch(base.Usual):
     optional_credentials = (*BASIC, "webhook_secret")
     max_batch = 1_000
     max_chars = 1_600
+    lists_inbound = ListedBy.ACCOUNT
+    options: Mapping[str, Option] = REPORTS
     busy_status = 429  # they post again and slow down; what gets another 4xx is lost
 
     def build_request(
@@ -74,7 +94,7 @@ class Sinch(base.Usual):
             "to": [_digits(send.to_e164) for send in sends],
             "type": "mt_text",
             **_words(sends),
-            "delivery_report": "per_recipient_final",
+            "delivery_report": access.options.get(ABOUT, REPORTS[ABOUT].usual),
             "client_reference": first.request_ref,
         }
         if first.status_callback_url:
@@ -128,7 +148,7 @@ class Sinch(base.Usual):
         fields = _fields(callback)
         if fields.get("type") in ONE_REPORT:
             return _read_report(fields, callback.query.get(base.REF_FIELD, ""))
-        if fields.get("type") in ("mo_text", "mo_media"):
+        if fields.get("type") in TEXTS:
             return _read_inbound(fields)
         return None
 
@@ -151,6 +171,25 @@ class Sinch(base.Usual):
             return _report_of(found, ref, look_up.to_e164)
 
         return base.looked_up(look_up, response, report_of=report_of, fitting=fitting)
+
+    def build_inbound_listing(self, query: InboundQuery, access: base.Access) -> base.HttpRequest:
+        wanted = {
+            "start_date": _utc(query.since),
+            "page": query.page or "0",
+            "page_size": str(LISTING_PAGE),
+        }
+        url = f"{_plan_url(self, access)}/inbounds?{urlencode(wanted)}"
+        return base.HttpRequest(method="GET", url=url, headers=_bearer(access))
+
+    def read_inbound_listing(
+        self, query: InboundQuery, response: base.HttpResponse
+    ) -> InboundPage | base.NoAnswer:
+        if response.status != 200:
+            return base.NoAnswer(str(response.status))
+        answer, page = response.json(), int(query.page or "0")
+        came_in = [one for one in answer["inbounds"] if one["type"] in TEXTS]
+        has_more = answer["count"] > (page + 1) * LISTING_PAGE
+        return page_of(came_in, _listed, next_page=str(page + 1) if has_more else "")
 
 
 # --- the request ----------------------------------------------------------------------------------
@@ -373,6 +412,10 @@ def _read_inbound(fields: Mapping[str, Any]) -> base.InboundMessage:
         media_urls=tuple(str(one["url"]) for one in media if one.get("url")),
         dedupe_key=str(fields["id"]),
     )
+
+
+def _listed(fields: Mapping[str, Any]) -> base.InboundMessage:
+    return replace(_read_inbound(fields), sent_at=datetime.fromisoformat(fields["received_at"]))
 
 
 def _is_ours(batch: Mapping[str, Any], look_up: base.LookUp) -> bool:

@@ -6,16 +6,18 @@ Codes are from Twilio's error pages; what each means for us stands in the tables
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from providers import base, signatures
 from providers.base import ErrorClass, Fault, Status
+from providers.listing import InboundPage, InboundQuery, ListedBy, page_of
 
 MAX_VALIDITY_SECONDS = 36_000
 LOOK_UP_PAGE = 100
+LISTING_PAGE = 100
 # When Twilio made the message, seen from our intent; its clock is not ours, and has whole seconds.
 CREATED_EARLIEST = timedelta(seconds=-30)
 CREATED_LATEST = timedelta(seconds=base.TAKEN_WITHIN_SECONDS + 30)
@@ -70,6 +72,7 @@ class Twilio(base.OneByOne):
     credentials = ("account_sid", "auth_token")
     optional_credentials = ("api_key_sid", "api_key_secret", "webhook_shared_key")
     max_chars = 1_600
+    lists_inbound = ListedBy.NUMBER
 
     def build_request(
         self, sends: Sequence[base.SendRequest], access: base.Access
@@ -126,6 +129,23 @@ class Twilio(base.OneByOne):
             return [message for message in answer["messages"] if _is_ours(message, look_up)]
 
         return base.looked_up(look_up, response, report_of=_report_of, fitting=fitting)
+
+    def build_inbound_listing(self, query: InboundQuery, access: base.Access) -> base.HttpRequest:
+        """Their name for the next page is an address; only the query of it is used."""
+        since = f"{query.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        first = {"To": query.number, "DateSent>": since, "PageSize": str(LISTING_PAGE)}
+        url = f"{_messages_url(self, access)}?{query.page or urlencode(first)}"
+        return base.HttpRequest(method="GET", url=url, auth=_auth(access.secrets))
+
+    def read_inbound_listing(
+        self, query: InboundQuery, response: base.HttpResponse
+    ) -> InboundPage | base.NoAnswer:
+        if response.status != 200:
+            return base.NoAnswer(str(response.status))
+        answer = response.json()
+        came_in = [one for one in answer["messages"] if one["direction"] == "inbound"]
+        following = urlsplit(answer["next_page_uri"] or "").query
+        return page_of(came_in, _listed, next_page=following)
 
 
 def _sender_field(from_kind: str) -> str:
@@ -236,6 +256,17 @@ def _read_inbound(fields: Mapping[str, str]) -> base.InboundMessage:
         keyword=keyword,
         is_provider_optout=keyword == "STOP",
         dedupe_key=fields["MessageSid"],
+    )
+
+
+def _listed(message: Mapping[str, Any]) -> base.InboundMessage:
+    return base.InboundMessage(
+        provider_ref=message["sid"],
+        from_e164=message["from"],
+        to_value=message["to"],
+        text=message["body"] or "",
+        dedupe_key=message["sid"],
+        sent_at=parsedate_to_datetime(message["date_created"]),
     )
 
 
