@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,15 +22,21 @@ from providers.simulator_behaviour import Behaviour, Ending, Verdict
 from providers.simulator_callbacks import Callbacks
 from providers.simulator_control import BadControl, obey
 from providers.simulator_endings import finish, finish_all
+from providers.simulator_generic import GenericWire
 from providers.simulator_http import Connection, Request, json_response, moved, with_header
 from providers.simulator_ledger import Ledger, LedgerBroken, LedgerEntry, Submission
+from providers.simulator_mail import Desk
+from providers.simulator_mail_faults import Faults
+from providers.simulator_mailbox import Mailboxes
 from providers.simulator_phone import Phones
 from providers.simulator_pineapple import PineAppleWire
 from providers.simulator_plivo import PlivoWire
 from providers.simulator_simpletexting import SimpleTextingWire
 from providers.simulator_sinch import SinchWire
 from providers.simulator_slooce import SlooceWire
+from providers.simulator_smtp import SMTP_WIRE
 from providers.simulator_textback import TextBackWire
+from providers.simulator_textback_query import TextBackQueryWire
 from providers.simulator_twilio import TwilioWire
 from providers.simulator_vonage_messages import VonageMessagesWire
 from providers.simulator_vonage_sms import VonageSmsWire
@@ -46,9 +52,12 @@ WIRES: tuple[Wire, ...] = (
     SimpleTextingWire(),
     SlooceWire(),
     TextBackWire(),
+    TextBackQueryWire(),
+    GenericWire(),
     PineAppleWire(),
     VonageSmsWire(),
     VonageMessagesWire(),
+    SMTP_WIRE,
 )
 
 
@@ -67,6 +76,16 @@ class Simulator:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self._behaviour = Behaviour(self._loop.time, latency=latency)
         self._callbacks = Callbacks(self._ledger, WIRES, broken=self._break)
+        self.mail = Desk(
+            self._ledger,
+            self._callbacks,
+            lambda: self._behaviour,
+            salt=self._salt,
+            broken=self._break,
+        )
+        self._mailboxes = Mailboxes(
+            ledger=self._ledger, say=self._callbacks.say, follow=self._callbacks.follow
+        )
         self._phones = Phones(
             ledger=self._ledger, answer=self._callbacks.answer, heard=self._callbacks.heard
         )
@@ -75,6 +94,7 @@ class Simulator:
         """Behave as at the start; the ledger stays."""
         self._behaviour = Behaviour(self._loop.time, latency=self._latency_at_start)
         self._callbacks.reset()
+        self.mail.faults = Faults()
 
     def connection(self) -> Connection:
         self._connections += 1
@@ -91,6 +111,7 @@ class Simulator:
     async def close(self) -> None:
         """Drop every connection, answered or not; uvloop cannot end with one open."""
         await self._callbacks.close()
+        await self.mail.close()
         for connection in list(self._open_ones):
             connection.abort()
         while self._open_ones:
@@ -104,6 +125,9 @@ class Simulator:
         if request.path.startswith("/phone"):
             self._later(0.0, connection, self._phones.handle(request), Ending.ANSWER)
             return
+        if request.path.startswith("/mail"):
+            self._later(0.0, connection, self._mailboxes.handle(request), Ending.ANSWER)
+            return
         for wire in WIRES:
             if request.path.startswith(wire.prefix):
                 self._serve(wire, request, connection)
@@ -113,8 +137,8 @@ class Simulator:
 
     def _serve(self, wire: Wire, request: Request, connection: Connection) -> None:
         latency = self._behaviour.latency
-        if request.method == "GET":
-            self._later(latency, connection, wire.look_up(request, self._ledger), Ending.ANSWER)
+        if request.method == "GET" and not wire.sends_by_get:
+            self._later(latency, connection, self._asked(wire, request), Ending.ANSWER)
             return
         sent = wire.read(request)
         if sent is None:
@@ -136,6 +160,10 @@ class Simulator:
             asyncio.gather(*waits).add_done_callback(lambda _: go())
         else:
             go()
+
+    def _asked(self, wire: Wire, request: Request) -> bytes:
+        listed = wire.list_inbound(request, self._callbacks.mailbox, self._ledger)
+        return wire.look_up(request, self._ledger) if listed is None else listed
 
     def _answer(
         self, wire: Wire, request: Request, entries: Sequence[LedgerEntry], verdict: Verdict
@@ -187,7 +215,11 @@ class Simulator:
             return json_response(404, {"error": "POST /control, POST /control/reset, GET /control"})
         elif request.method == "POST":
             try:
-                orders = {**self._behaviour.orders(), **self._callbacks.orders()}
+                orders = {
+                    **self._behaviour.orders(),
+                    **self._callbacks.orders(),
+                    "mail": self.mail.faults.order,
+                }
                 answer = obey(json.loads(request.body), orders)
                 if answer is not None:
                     return json_response(200, answer)
@@ -210,6 +242,7 @@ class Simulator:
             "requests_in_ledger": self._ledger.next_seq - 1,
             "connections": self._connections,
             "callbacks": self._callbacks.state(),
+            "mail": self.mail.state(),
         }
 
 
@@ -217,13 +250,14 @@ async def serve(
     *,
     port: int,
     ledger_path: Path,
+    mail_port: int | None = None,
     latency: float = 0.0,
     ends_with_parent: bool = False,
-    ready: Callable[[int], None],
+    ready: Callable[[int, int | None], None],
 ) -> None:
-    """Serve until SIGTERM or SIGINT, or the parent's end.
+    """Serve until SIGTERM or SIGINT, or the parent's end; mail only where it has a port.
 
-    Raises OSError when the port cannot be had, LedgerBroken when the ledger cannot be written.
+    Raises OSError when a port cannot be had, LedgerBroken when the ledger cannot be written.
     """
     loop = asyncio.get_running_loop()
     simulator = Simulator(ledger_path, latency=latency)
@@ -234,10 +268,23 @@ async def serve(
     try:
         server = await loop.create_server(simulator.connection, HOST, port, backlog=1024)
         with contextlib.closing(server):
-            ready(server.sockets[0].getsockname()[1])
-            await simulator.ended
+            async with _mail_server(simulator, mail_port) as mail_port:
+                ready(server.sockets[0].getsockname()[1], mail_port)
+                await simulator.ended
     finally:
         await simulator.close()
+
+
+@contextlib.asynccontextmanager
+async def _mail_server(simulator: Simulator, port: int | None) -> AsyncIterator[int | None]:
+    """Its port, None where there is to be none."""
+    if port is None:
+        yield None
+        return
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(simulator.mail.connection, HOST, port, backlog=1024)
+    with contextlib.closing(server):
+        yield server.sockets[0].getsockname()[1]
 
 
 def _end_without(parent: int, simulator: Simulator) -> None:

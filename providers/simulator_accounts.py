@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from providers.simulator_control import BadControl, members, only, required, text
+from providers.simulator_control import BadControl, flag, members, only, required, text
 from providers.simulator_poster import is_here
 from providers.simulator_wire import Wire
 
@@ -18,6 +18,7 @@ class Account:
     set_token: str = field(default="", repr=False)
     learnt_token: str = field(default="", repr=False)
     inbound_url: str = ""
+    loses_texts: bool = False  # no webhook about a text that came in gets here
 
     @property
     def token(self) -> str:
@@ -69,17 +70,24 @@ class Accounts:
         raise BadControl(f"the provider of the account {name} is not known: give it, too")
 
     def order(self, command: dict[str, Any]) -> None:
-        """{"account": {"name": …, "provider": …, "token": …, "inbound_url": …}}"""
+        """{"account": {"name": …, "provider": …, "token": …, "inbound_url": …,
+        "loses_texts": …}}
+        """
         told = members(command, "account")
-        only(told, {"name", "provider", "token", "inbound_url"})
+        only(told, {"name", "provider", "token", "inbound_url", "loses_texts"})
         name, provider = required(told, "name"), text(told, "provider")
         token, url = text(told, "token"), text(told, "inbound_url")
-        if token is None and url is None:
-            raise BadControl("give a token, an inbound_url, or both")
+        if token is None and url is None and "loses_texts" not in told:
+            raise BadControl("give a token, an inbound_url or loses_texts")
         if url:
             check_here(url, "inbound_url")
+        loses_texts = flag(told, "loses_texts", default=False)
         account = self.named(name, provider=provider)
+        if "loses_texts" in told:
+            account.loses_texts = loses_texts
         account.set_token = account.set_token if token is None else token
+        if token:
+            account.wire.get_ready()
         account.inbound_url = account.inbound_url if url is None else url
 
     def state(self) -> list[dict[str, str]]:

@@ -90,6 +90,11 @@ MAGIC = {
 THROTTLED_ONCE = "0005"
 
 
+def ending_of(recipient: str) -> str:
+    """The last four digits of a number, or what stands in their place before an @."""
+    return recipient.partition("@")[0][-4:]
+
+
 @dataclass(kw_only=True, slots=True)
 class Rule:
     """Applies a mode to the requests of an account or number, every so many, so often."""
@@ -173,7 +178,7 @@ class Behaviour:
         return None
 
     def _magic(self, to: str) -> Verdict | None:
-        digits = to[-4:]
+        digits = ending_of(to)
         if digits == THROTTLED_ONCE and to not in self._throttled_once:
             self._throttled_once.add(to)
             return THROTTLED

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from providers import segments
-from providers.simulator_accounts import Accounts
+from providers.simulator_accounts import Accounts, check_here
 from providers.simulator_behaviour import MAGIC, MODES
 from providers.simulator_burst import Burst, read_burst
 from providers.simulator_control import BadControl, Order, members, number, only
@@ -29,12 +29,14 @@ from providers.simulator_fates import (
 )
 from providers.simulator_http import Request
 from providers.simulator_inbound import Inbox, Incoming, obstacle
-from providers.simulator_journey import Journey
+from providers.simulator_journey import Journey, report_callback
 from providers.simulator_ledger import Ledger, LedgerEntry
 from providers.simulator_people import Heard as Heard
 from providers.simulator_people import People, Reply, read_reply_orders
-from providers.simulator_poster import Agenda, Callback, Poster, Seal
-from providers.simulator_wire import Fate, Taken, Wire, credentials
+from providers.simulator_poster import Agenda, Callback, Post, Poster, Seal
+from providers.simulator_smtp import ONE_CLICK
+from providers.simulator_texts import Mailbox
+from providers.simulator_wire import Fate, Report, Taken, Wire, credentials
 
 MAX_RETRIES = 20
 UNREPORTED = Course(steps=(), pause=0.0, is_before_answer=False, arrives=True)
@@ -90,10 +92,14 @@ class Callbacks:
     # --- what happens -----------------------------------------------------------------------
 
     def taken(
-        self, wire: Wire, entry: LedgerEntry, request: Request
+        self, wire: Wire, entry: LedgerEntry, request: Request | None = None
     ) -> asyncio.Future[None] | None:
-        """A message is on its way. Its answer waits for the future, if there is one."""
-        self._learn(wire, entry.submission.account, request)
+        """A message is on its way. Its answer waits for the future, if there is one.
+
+        The request may show a secret, where it came by one.
+        """
+        if request is not None:
+            self._learn(wire, entry.submission.account, request)
         is_on = self._reports is not None or self._people.orders is not None
         if not is_on:
             return None
@@ -127,6 +133,8 @@ class Callbacks:
             orders, to, nth=nth, has_old_signature=has_old, later=self._late_endings[wire.name]
         )
         steps = tuple(step for step in course.steps if _can_be_posted(step, wire))
+        if Fate.DELAYED in wire.words and any(step.fate is Fate.EXPIRED for step in steps):
+            steps = (Step(Fate.DELAYED), *steps)
         course = replace(course, steps=steps)
         if course.steps and not url:
             self._poster.left_out["no callback URL"] += 1
@@ -149,6 +157,10 @@ class Callbacks:
 
     def _write(self, wire: Wire, message: Taken, reply: Reply) -> None:
         """A person answers the text."""
+        said = wire.said_of(message, reply.text)
+        if said is not None and not reply.is_forged:
+            self._poster.post(Post(report_callback(wire, message, said)))
+            return
         account = self._accounts.find(wire, message.account)
         seal = _reply_seal(wire, message, reply, self._reports)
         is_heard = wire.writes_to.fullmatch(message.sender)
@@ -164,7 +176,30 @@ class Callbacks:
     def _token(self, callback: Callback) -> str:
         return self._accounts.token(callback.wire, callback.account)
 
-    # --- the phones -------------------------------------------------------------------------
+    def password_of(self, provider: str, account: str) -> str:
+        """What was told as the account's secret, or nothing."""
+        return self._accounts.token(self._accounts.wire_named(provider), account)
+
+    @property
+    def mailbox(self) -> Mailbox:
+        return self._inbox.mailbox
+
+    # --- the phones and mailboxes -----------------------------------------------------------
+
+    def say(self, entry: LedgerEntry, report: Report, answered: Callable[[int], None]) -> None:
+        """The owner of a mailbox does something about a message. Raises BadControl."""
+        wire = self._accounts.wire_named(entry.submission.provider)
+        message = _message_of(entry, self._address(wire, entry))
+        if not message.url:
+            raise BadControl(f"the account {message.account} has no inbound_url")
+        self._poster.post(Post(report_callback(wire, message, report), answered), first=True)
+
+    def follow(self, entry: LedgerEntry, url: str, answered: Callable[[int], None]) -> None:
+        """Post the one click of a List-Unsubscribe header (RFC 8058). Raises BadControl."""
+        check_here(url, "the address in List-Unsubscribe")
+        wire = self._accounts.wire_named(entry.submission.provider)
+        callback = report_callback(wire, _message_of(entry, url), ONE_CLICK)
+        self._poster.post(Post(callback, answered), first=True)
 
     def answer(self, phone: str, to: str, text: str) -> str:
         """A person writes; the provider's id of it. Raises BadControl when it can go nowhere."""
@@ -181,6 +216,7 @@ class Callbacks:
             "reports": self._order_reports,
             "replies": self._order_replies,
             "retries": self._order_retries,
+            "pace": self._order_pace,
             "inbound": self._inbox.order,
             "burst": self._order_burst,
         }
@@ -205,6 +241,9 @@ class Callbacks:
         waits = [number({"after_ms": wait}, "after_ms", at_least=0) / 1000 for wait in given]
         self._poster.retry_order = tuple(waits)
 
+    def _order_pace(self, command: dict[str, Any]) -> None:
+        self._poster.paces.order(command, self._wires)
+
     def _order_burst(self, command: dict[str, Any]) -> None:
         if self._burst is not None and self._burst.is_running:
             raise BadControl("a burst is running: wait for its end, or reset")
@@ -219,6 +258,7 @@ class Callbacks:
             "reports": self._reports and asdict(self._reports),
             "replies": orders and asdict(orders),
             "retries": poster.retry_order and [wait * 1000 for wait in poster.retry_order],
+            "paces": dict(poster.paces.orders),
             "posted": sum(poster.posted.values()),
             "posted_by_kind": dict(poster.posted),
             "answers": dict(poster.answers),
@@ -243,10 +283,11 @@ def _late_endings(wire: Wire) -> Mapping[str, Fate]:
 def _can_be_posted(step: Step, wire: Wire) -> bool:
     """A fate that the provider has no word for is not reported, and no seal forged that it lacks.
 
-    Half a report is known for what it is without one.
+    Half a report is known for what it is without one, but for half a mail.
     """
     is_forgery = step.seal in FORGERIES and not wire.signs_callbacks
-    return step.fate in wire.words and not is_forgery
+    is_read = step.seal is Seal.TRUNCATED and wire.reads_in_halves
+    return step.fate in wire.words and not is_forgery and not is_read
 
 
 def _message_of(entry: LedgerEntry, url: str) -> Taken:
@@ -261,6 +302,7 @@ def _message_of(entry: LedgerEntry, url: str) -> Taken:
         segments=segments.count(sent.text).parts,
         request_ref=sent.request_ref,
         taken_at=entry.received_at,
+        bounces_to=sent.bounces_to,
     )
 
 

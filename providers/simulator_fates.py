@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from providers.simulator_behaviour import ending_of
 from providers.simulator_control import BadControl, flag, members, only, seconds, share, whole
 from providers.simulator_poster import Seal
 from providers.simulator_wire import Fate
@@ -99,7 +100,7 @@ def course_of(
 ) -> Course:
     """What is reported of the nth text to this number. `later`: further endings by its digits."""
     word, jitter, twice, turned, forged, forgery, early, old = draws(f"{orders.seed} {to} {nth}")
-    digits = to[-4:]
+    digits = ending_of(to)
     is_magic = digits == OUT_OF_ORDER_AND_TWICE
     final = later.get(digits) or ENDINGS.get(digits) or _final(orders, word)
     seal = Seal.OLD if has_old_signature and old < orders.v2 else Seal.GENUINE

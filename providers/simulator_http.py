@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
 
     def _read_next(self) -> None:
         try:
-            request, self._unread = _split(self._unread)
+            request, self._unread = read_request(self._unread)
         except BadRequest as error:
             self.answer_and_close(json_response(400, {"error": str(error)}))
             return
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_later(LINGER_SECONDS, self.close)
 
 
-def _split(data: bytes) -> tuple[Request | None, bytes]:
+def read_request(data: bytes) -> tuple[Request | None, bytes]:
     """The first whole request and what follows it. Raises BadRequest."""
     end = data.find(b"\r\n\r\n")
     if end < 0:

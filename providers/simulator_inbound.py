@@ -14,13 +14,17 @@ from providers.simulator_control import BadControl, flag, members, only, require
 from providers.simulator_ledger import Ledger
 from providers.simulator_people import Heard, Memory, checked_text
 from providers.simulator_poster import GENUINE, Callback, Post, Poster, Seal
+from providers.simulator_texts import Mailbox
 from providers.simulator_wire import KEYWORD, NUMBER, Inbound
 
 MAX_TIMES = 1_000
 REMEMBERED = 10_000  # texts whose repeats are counted
 SIGNED_TEXT = "Thanks"  # what a forger had before it changed the text
 FORGERIES = {"wrong": Seal.WRONG, "none": Seal.NONE, "changed": Seal.CHANGED}
-MEMBERS = {"from", "to", "text", "times", "forged", "v2", "provider_ref", "account", "provider"}
+MEMBERS = {
+    *("from", "to", "text", "times", "forged", "v2", "provider_ref", "account", "provider"),
+    "lost",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +38,7 @@ class Incoming:
     provider_ref: str = ""  # empty: a new one
     seal: Seal = Seal.GENUINE
     times: int = 1
+    is_lost: bool = False  # the provider has it, and its webhook never gets here
 
 
 class Inbox:
@@ -46,6 +51,7 @@ class Inbox:
         self._salt = salt
         self._posted: OrderedDict[str, Callback] = OrderedDict()  # the last ones, by their id
         self.memory = Memory()
+        self.mailbox = Mailbox()
 
     def order(self, command: dict[str, Any]) -> dict[str, object]:
         """{"inbound": {"from": …, "to": …, "text": …, …}}"""
@@ -71,6 +77,7 @@ class Inbox:
             provider_ref=checked_text(text(told, "provider_ref") or ""),
             seal=_seal(told),
             times=times,
+            is_lost=flag(told, "lost", default=False),
         )
         provider_ref, callbacks = self.post(incoming)
         return {"provider_ref": provider_ref, "callbacks": callbacks}
@@ -90,6 +97,12 @@ class Inbox:
             raise BadControl(f"the account {incoming.account.name} has {why_not}")
         number, wire = self._ledger.next_callback(), incoming.account.wire
         ref = incoming.provider_ref or wire.inbound_ref(self._salt, number)
+        if incoming.seal in GENUINE:
+            self.mailbox.keep(wire.name, _inbound(incoming, ref))
+        if incoming.is_lost or incoming.account.loses_texts:
+            self.memory.add(incoming.sender, Heard(time.time(), incoming.to, incoming.text))
+            self._poster.left_out["its webhook was lost"] += 1
+            return ref, []
         callbacks = self._callbacks(incoming, ref) * incoming.times
         numbers = [number, *(self._ledger.next_callback() for _ in callbacks[1:])]
         heard = Heard(time.time(), incoming.to, incoming.text)
@@ -104,14 +117,7 @@ class Inbox:
         return ref, numbers
 
     def _callbacks(self, incoming: Incoming, ref: str) -> list[Callback]:
-        whole = Inbound(
-            account=incoming.account.name,
-            provider_ref=ref,
-            sender=incoming.sender,
-            to=incoming.to,
-            text=incoming.text,
-        )
-        pieces = incoming.account.wire.pieces(whole)
+        pieces = incoming.account.wire.pieces(_inbound(incoming, ref))
         return [self._callback(incoming, piece) for piece in pieces]
 
     def _callback(self, incoming: Incoming, inbound: Inbound) -> Callback:
@@ -157,6 +163,16 @@ def obstacle(account: Account, seal: Seal = Seal.GENUINE) -> str:
     if seal not in GENUINE and not account.wire.signs_callbacks:
         return "no signature to forge"
     return "" if account.can_sign else "no token known"
+
+
+def _inbound(incoming: Incoming, ref: str) -> Inbound:
+    return Inbound(
+        account=incoming.account.name,
+        provider_ref=ref,
+        sender=incoming.sender,
+        to=incoming.to,
+        text=incoming.text,
+    )
 
 
 def _heard(heard: Heard, answer: int) -> None:

@@ -13,14 +13,15 @@ import os
 import time
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import Any
 
-_LINES_OF_ONE = 256 * 1024  # more than any two lines take
+_LINES_OF_ONE = 512 * 1024  # more than any two lines take
+RETURN_PATH = "Return-Path: "
 _RECENT = 1_000  # recipients that are kept in the order of their last text
 
 
@@ -36,6 +37,13 @@ class Submission:
     ref: str
     request_ref: str = ""  # of a request that may carry several
     callback_url: str = field(default="", compare=False)  # for its reports; not in the ledger
+    mail: str = field(default="", compare=False, repr=False)  # an e-mail as it lies there, UTF-8
+
+    @property
+    def bounces_to(self) -> str:
+        """Of an e-mail: whoever delivers it notes that in its first line (RFC 5321, 4.4)."""
+        first = self.mail.partition("\r\n")[0]
+        return first.removeprefix(RETURN_PATH).strip("<>") if self.mail else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +73,7 @@ class Ledger:
         self._gathered: list[str] = []
         self._callbacks = 0
         self._last_request: dict[str, Any] = {}
+        self._last_found: Sequence[LedgerEntry] = ()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
@@ -134,15 +143,21 @@ class Ledger:
         if not 1 <= seq <= len(self._offsets):
             return None
         self.flush()
-        lines = os.pread(self._file, _LINES_OF_ONE, self._offsets[seq - 1]).split(b"\n", 2)
+        start = self._offsets[seq - 1]
+        following = self._offsets[seq] if seq < len(self._offsets) else self._size
+        length = min(following - start, _LINES_OF_ONE) or _LINES_OF_ONE
+        lines = os.pread(self._file, length, start).split(b"\n", 2)
         return next(iter(_entries(lines[:2])), None)
 
-    def taken_with(self, request_ref: str) -> list[LedgerEntry]:
-        """All of the request, which stand together."""
+    def taken_with(self, request_ref: str) -> Sequence[LedgerEntry]:
+        """All of the request, which stand together; who asks for one of it asks for the others."""
+        if self._last_found and self._last_found[0].submission.request_ref == request_ref:
+            return self._last_found
         entries, seq = [], self._by_request.get(request_ref, 0)
         while (entry := self.entry(seq)) and entry.submission.request_ref == request_ref:
             entries.append(entry)
             seq += 1
+        self._last_found = entries
         return entries
 
     def taken_for(self, recipient: str) -> list[LedgerEntry]:
@@ -152,7 +167,7 @@ class Ledger:
     def times_taken(self, recipient: str) -> int:
         return len(self._by_recipient.get(recipient, ()))
 
-    def recent_recipients(self, limit: int) -> list[str]:
+    def recent_recipients(self, limit: int = _RECENT) -> list[str]:
         """Whose texts were taken, the newest first; of all of them the last thousand are known."""
         return list(islice(reversed(self._recent), limit))
 
@@ -243,6 +258,7 @@ def _entry(received: dict[str, Any], verdict: dict[str, Any]) -> LedgerEntry:
             received["text"],
             received["ref"],
             received.get("request", ""),
+            mail=received.get("mail", ""),
         ),
         verdict=verdict.get("verdict", ""),
         took=verdict.get("took", False),
@@ -254,10 +270,11 @@ def _lines(
     seq: int, at: float, sent: Submission, verdict: str, took: bool, provider_ref: str
 ) -> str:
     request = f',"request":{quoted(sent.request_ref)}' if sent.request_ref else ""
+    mail = f',"mail":{quoted(sent.mail)}' if sent.mail else ""
     return (
         f'{{"seq":{seq},"received_at":{at:.6f},"provider":{quoted(sent.provider)},'
         f'"account":{quoted(sent.account)},"from":{quoted(sent.from_value)},'
-        f'"to":{quoted(sent.to)},"text":{quoted(sent.text)},"ref":{quoted(sent.ref)}{request}}}\n'
+        f'"to":{quoted(sent.to)},"text":{quoted(sent.text)},"ref":{quoted(sent.ref)}{request}{mail}}}\n'
         f'{{"seq":{seq},"verdict":{quoted(verdict)},"took":{"true" if took else "false"},'
         f'"provider_ref":{quoted(provider_ref)}}}\n'
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from providers.simulator_behaviour import ending_of
 from providers.simulator_control import BadControl, members, only, seconds, share, whole
 from providers.simulator_fates import draws
 
@@ -71,7 +72,8 @@ class People:
     def reply_of(self, phone: str, *, has_magic: bool) -> Reply | None:
         if phone in self._answered:
             return None
-        reply = Reply("STOP") if has_magic and phone[-4:] == ANSWERS_STOP else self._drawn(phone)
+        answers_stop = has_magic and ending_of(phone) == ANSWERS_STOP
+        reply = Reply("STOP") if answers_stop else self._drawn(phone)
         if reply is not None:
             self._answered.add(phone)
         return reply

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -56,7 +57,7 @@ class Phones:
         self._ledger = ledger
         self._pass_on = answer
         self._heard = heard
-        self._page = _page(PAGE.read_text(encoding="utf-8"))
+        self._page = page_answer(PAGE.read_text(encoding="utf-8"))
         self._paths: dict[str, tuple[str, Callable[[Request], bytes]]] = {
             "/phone": ("GET", lambda _: self._page),
             "/phone/data": ("GET", self._data),
@@ -69,7 +70,7 @@ class Phones:
         method, act = self._paths[request.path]
         if request.method != method:
             error = json_response(405, {"error": f"only {method} is spoken here"})
-            return _with_headers(error, {"Allow": method})
+            return with_headers(error, {"Allow": method})
         return act(request)
 
     def _data(self, request: Request) -> bytes:
@@ -93,7 +94,8 @@ class Phones:
     def _numbers(self) -> list[dict[str, object]]:
         """The phones that got a text last, newest first, each with the last of its conversation."""
         found: list[dict[str, object]] = []
-        for number in self._ledger.recent_recipients(PHONES_SHOWN):
+        recent = filter(NUMBER.fullmatch, self._ledger.recent_recipients())
+        for number in islice(recent, PHONES_SHOWN):
             for last in self._texts(number)[-1:]:
                 found.append(
                     {
@@ -161,8 +163,11 @@ def _read_answer(body: bytes) -> tuple[str, str, str]:
     return phone, to, checked_text(text)
 
 
-def _page(html: str) -> bytes:
-    """The whole answer. The browser runs the script and style that stand in the file, no other."""
+def page_answer(html: str, *, also: str = "") -> bytes:
+    """The whole answer. The browser runs the script and style that stand in the file, no other.
+
+    `also`: what else its content security policy says.
+    """
     allowed: dict[str, list[str]] = {"script": [], "style": []}
     for tag, content in _INLINE.findall(html):
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
@@ -170,7 +175,7 @@ def _page(html: str) -> bytes:
     policy = (
         f"default-src 'none'; script-src {' '.join(allowed['script'])}; "
         f"style-src {' '.join(allowed['style'])}; connect-src 'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"base-uri 'none'; form-action 'none'; frame-ancestors 'none'{also}"
     )
     headers = {
         "Content-Security-Policy": policy,
@@ -178,9 +183,9 @@ def _page(html: str) -> bytes:
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-store",
     }
-    return _with_headers(response(200, html, content_type="text/html; charset=utf-8"), headers)
+    return with_headers(response(200, html, content_type="text/html; charset=utf-8"), headers)
 
 
-def _with_headers(answer: bytes, headers: dict[str, str]) -> bytes:
+def with_headers(answer: bytes, headers: dict[str, str]) -> bytes:
     lines = "".join(f"\r\n{name}: {value}" for name, value in headers.items())
     return answer.replace(b"\r\n\r\n", lines.encode() + b"\r\n\r\n", 1)

@@ -18,6 +18,7 @@ from providers import segments, simulator_signing
 from providers.simulator_behaviour import Refusal
 from providers.simulator_http import Request, json_response
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+from providers.simulator_texts import Kept, Mailbox
 from providers.simulator_twilio import ref_in
 from providers.simulator_wire import Fate, Inbound, Report, Taken, UsualWire, credentials, form_body
 
@@ -129,6 +130,24 @@ class PlivoWire(UsualWire):
         if entry is None or entry.provider_ref != ref or entry.submission.account != account:
             return self.not_found()
         return _answer(200, **_message(entry))
+
+    def list_inbound(self, request: Request, mailbox: Mailbox, ledger: Ledger) -> bytes | None:
+        """As their message detail records, which do not say what a text said."""
+        account, rest = _account_and_rest(request.path)
+        query = {name: values[0] for name, values in parse_qs(request.query).items()}
+        if rest != "Message/" or query.get("message_direction") != "inbound":
+            return None
+        if not _may_use(request.header(b"authorization"), account):
+            return self.refused(Refusal.UNAUTHORISED)
+        limit, offset = query.get("limit", str(MAX_PAGE)), query.get("offset", "0")
+        since = _moment(query, "message_time__gte")
+        is_spoken = set(query) <= FILTERS and COUNT.fullmatch(limit) and COUNT.fullmatch(offset)
+        if since is None or not is_spoken:
+            return _error(*FILTER_NOT_SPOKEN)
+        to = _e164(query.get("to_number", ""))
+        found = mailbox.listed(self.name, account, to=to, since=since)
+        messages = [_inbound_message(one) for one in found]
+        return _page(messages, request, limit=min(int(limit), MAX_PAGE), offset=int(offset))
 
     # --- what it posts to us ----------------------------------------------------------------
 
@@ -317,6 +336,26 @@ def _message(entry: LedgerEntry) -> dict[str, object]:
         "total_amount": f"{units * float(RATE):.5f}",
         "total_rate": RATE,
         "units": units,
+    }
+
+
+def _inbound_message(kept: Kept) -> dict[str, object]:
+    text = kept.text
+    return {
+        "error_code": None,
+        "from_number": _digits(text.sender),
+        "message_direction": "inbound",
+        "message_state": "received",
+        "message_time": f"{_time(kept.at)}+00:00",
+        "message_type": "sms",
+        "message_uuid": text.provider_ref,
+        "powerpack_id": None,
+        "requester_ip": None,
+        "resource_uri": f"/v1/Account/{text.account}/Message/{text.provider_ref}/",
+        "to_number": _digits(text.to),
+        "total_amount": "0.00000",
+        "total_rate": "0.00000",
+        "units": segments.count(text.text).parts,
     }
 
 

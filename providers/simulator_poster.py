@@ -19,6 +19,7 @@ from yarl import URL
 
 from providers.addresses import AddressRefused, GuardedResolver, allowed
 from providers.simulator_ledger import Ledger
+from providers.simulator_pace import Paces
 from providers.simulator_wire import Wire
 
 MAX_AT_ONCE = 64
@@ -158,6 +159,8 @@ class Poster:
         self._broken = broken
         self._ready: deque[Post] = deque()
         self._retries = Agenda()
+        self.paces = Paces(asyncio.get_running_loop().time)
+        self._paced = Agenda()  # what waits for its turn
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self.retry_order: tuple[float, ...] | None = None  # None: as the provider does
@@ -168,14 +171,24 @@ class Poster:
 
     @property
     def waiting(self) -> int:
-        return len(self._ready)
+        return len(self._ready) + len(self._paced)
 
     @property
     def retrying(self) -> int:
         return len(self._retries)
 
     def post(self, post: Post, *, first: bool = False) -> None:
-        """Put it at the end of those that are ready, or before them all."""
+        """Put it at the end of those that are ready, or before them all.
+
+        What an answer waits for is not held back by a pace; it takes a turn all the same.
+        """
+        wait = self.paces.turn(post.callback.wire, post.callback.url)
+        if wait and not first:
+            self._paced.add(wait, lambda: self._be_ready(post, first=False))
+        else:
+            self._be_ready(post, first=first)
+
+    def _be_ready(self, post: Post, *, first: bool) -> None:
         if first:
             self._ready.appendleft(post)
         else:
@@ -215,6 +228,8 @@ class Poster:
         """Forget what waits and what was counted; what is under way goes on."""
         self._ready.clear()
         self._retries.clear()
+        self._paced.clear()
+        self.paces.reset()
         self.retry_order = None
         for counter in (self.posted, self.answers, self.left_out):
             counter.clear()

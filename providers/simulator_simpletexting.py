@@ -25,6 +25,7 @@ from providers import segments
 from providers.simulator_behaviour import Refusal
 from providers.simulator_http import Request, json_response, response
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+from providers.simulator_texts import Kept, Mailbox
 from providers.simulator_wire import Fate, Inbound, Report, Taken, UsualWire
 
 MESSAGES = "messages"
@@ -73,6 +74,7 @@ class SimpleTextingWire(UsualWire):
     learns_later: Mapping[Refusal, Fate] = {Refusal.LANDLINE: Fate.LANDLINE}
     signs_callbacks = False
     names_callback_url = False
+    posts_a_second: float | None = 25.0  # to one webhook, at most (reference, section 5.3)
     answer_seconds = 10.0
 
     def read(self, request: Request) -> Sequence[Submission] | None:
@@ -132,6 +134,28 @@ class SimpleTextingWire(UsualWire):
         if entry is None or entry.provider_ref != ref or entry.submission.account != account:
             return self.not_found()
         return json_response(200, _message(entry))
+
+    def list_inbound(self, request: Request, mailbox: Mailbox, ledger: Ledger) -> bytes | None:
+        """What went between one number and those who wrote to it, both ways."""
+        account = _token(request)
+        query = {name: values[0] for name, values in parse_qs(request.query).items()}
+        if not account or _rest(request) != MESSAGES or "contactPhone" in query:
+            return None
+        page, size = query.get("page", "0"), query.get("size", "50")
+        since = _moment(query.get("since", "1970-01-01T00:00:00Z"))
+        has_counts = COUNT.fullmatch(page) and COUNT.fullmatch(size) and 1 <= int(size) <= MAX_PAGE
+        if not set(query) <= FILTERS or not has_counts or since is None:
+            return _error(*FILTER_NOT_SPOKEN)
+        own = _e164(query.get("accountPhone", ""))
+        came_in = mailbox.listed(self.name, account, to=own, since=since)
+        went_out = [
+            _message(entry)
+            for person in dict.fromkeys(one.text.sender for one in came_in)
+            for entry in ledger.taken_for(person)
+            if entry.submission.account == account and entry.received_at >= since
+        ]
+        both = sorted([*map(_inbound_message, came_in), *went_out], key=_at, reverse=True)
+        return _page(both, number=int(page), size=int(size))
 
     # --- what it posts to us ----------------------------------------------------------------
 
@@ -256,6 +280,26 @@ def _message(entry: LedgerEntry) -> dict[str, object]:
         "category": _category(_parts(sent.text)),
         "mediaItems": [],
     }
+
+
+def _inbound_message(kept: Kept) -> dict[str, object]:
+    text = kept.text
+    return {
+        "id": text.provider_ref,
+        "subject": "",
+        "text": text.text,
+        "contactPhone": _national(text.sender),
+        "accountPhone": _national(text.to),
+        "directionType": "MO",
+        "timestamp": _time(kept.at),
+        "referenceType": "INCOMING",
+        "category": _category(_parts(text.text)),
+        "mediaItems": [],
+    }
+
+
+def _at(message: Mapping[str, object]) -> str:
+    return str(message["timestamp"])
 
 
 def _listing(account: str, request: Request, ledger: Ledger) -> bytes:

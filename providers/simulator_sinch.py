@@ -20,6 +20,7 @@ from providers.base import ref_in_batch
 from providers.simulator_behaviour import Refusal
 from providers.simulator_http import Request, json_response
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+from providers.simulator_texts import Kept, Mailbox
 from providers.simulator_wire import Fate, Inbound, Report, Taken, UsualWire
 
 MAX_RECIPIENTS = 1_000
@@ -28,12 +29,14 @@ MAX_VALUE = 160  # characters of a parameter
 MAX_PAGE = 100
 SHORT_CODE_DIGITS = 6
 INBOUND = 1 << 63  # in the ids of texts that come in, so that no message of ours has them
+DAY = 86_400.0  # seconds
 RETRY_FIRST, RETRY_LAST = 5.0, 81_920.0  # seconds
 
 PARAMETER = re.compile(r"\$\{([A-Za-z0-9._-]{1,16})\}")
 NUMBER = re.compile("[0-9]{7,15}")
 BATCH_ID = re.compile("01[0-9A-F]{32}")
 PAGE = re.compile("[0-9]{1,3}")
+LISTED_BY = {"to", "start_date", "page", "page_size"}
 FILTERS = {"client_reference", "from", "start_date", "end_date", "page", "page_size"}
 
 SYNTAX = "syntax_invalid_parameter_format"
@@ -132,6 +135,21 @@ class SinchWire(UsualWire):
             return self.not_found()
         return _answer(200, _report(wanted[0]) if recipient else _batch(entries))
 
+    def list_inbound(self, request: Request, mailbox: Mailbox, ledger: Ledger) -> bytes | None:
+        account, rest = _plan_and_rest(request.path)
+        if rest != "inbounds":
+            return None
+        if not _may_use(request, account):
+            return self.refused(Refusal.UNAUTHORISED)
+        query = {name: values[0] for name, values in parse_qs(request.query).items()}
+        page, size = query.get("page", "0"), query.get("page_size", "30")
+        since = _moment(query.get("start_date", ""))
+        is_spoken = set(query) <= LISTED_BY and PAGE.fullmatch(page) and PAGE.fullmatch(size)
+        if since is None or not is_spoken or not 1 <= int(size) <= MAX_PAGE:
+            return _error(*FILTER_NOT_SPOKEN)
+        found = mailbox.listed(self.name, account, to=_e164(query.get("to", "")), since=since)
+        return _inbounds(found, page=int(page), size=int(size))
+
     # --- what it posts to us ----------------------------------------------------------------
 
     def report_form(self, message: Taken, report: Report) -> dict[str, str]:
@@ -168,6 +186,9 @@ class SinchWire(UsualWire):
 
     def inbound_ref(self, salt: int, callback: int) -> str:
         return self.provider_ref(salt, INBOUND | callback)
+
+    def get_ready(self) -> None:
+        simulator_signing.sinch("", "", "", "")
 
     def sign(self, token: str, url: str, form: Mapping[str, str], *, old: bool) -> dict[str, str]:
         nonce, at = secrets.token_hex(12), str(int(time.time()))
@@ -251,7 +272,7 @@ def _time(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
 
 
-def _entries_of(batch_id: str, account: str, ledger: Ledger) -> list[LedgerEntry]:
+def _entries_of(batch_id: str, account: str, ledger: Ledger) -> Sequence[LedgerEntry]:
     first = ledger.entry(int(batch_id[-16:], 16)) if BATCH_ID.fullmatch(batch_id) else None
     if first is None or first.provider_ref != batch_id or first.submission.account != account:
         return []
@@ -299,6 +320,33 @@ def _listing(account: str, request: Request, ledger: Ledger) -> bytes:
     batches = [_batch(found)] if is_there else []
     plain = {"count": len(batches), "page": int(page), "page_size": int(size), "batches": batches}
     return _answer(200, plain)
+
+
+def _moment(text: str) -> float | None:
+    """Seconds of the Unix clock; a day ago where it is not given, None where it is no time."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else time.time() - DAY
+    except ValueError:
+        return None
+
+
+def _inbounds(found: Sequence[Kept], *, page: int, size: int) -> bytes:
+    shown = [_inbound(one) for one in found[page * size : (page + 1) * size]]
+    plain = {"count": len(found), "page": page, "page_size": len(shown), "inbounds": shown}
+    return _answer(200, plain)
+
+
+def _inbound(kept: Kept) -> dict[str, object]:
+    text, at = kept.text, _time(kept.at)
+    return {
+        "type": "mo_text",
+        "id": text.provider_ref,
+        "from": _digits(text.sender),
+        "to": _digits(text.to),
+        "body": text.text,
+        "received_at": at,
+        "sent_at": at,
+    }
 
 
 def _answer(status: int, plain: Mapping[str, object]) -> bytes:

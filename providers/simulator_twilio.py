@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from email.utils import formatdate
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
@@ -13,8 +15,9 @@ from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
 from providers import segments, simulator_signing
 from providers.base import REF_FIELD
 from providers.simulator_behaviour import Refusal
-from providers.simulator_http import Request, response
+from providers.simulator_http import Request, json_response, response
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+from providers.simulator_texts import Kept, Mailbox
 from providers.simulator_wire import Fate, Inbound, Report, Taken, UsualWire, credentials, form_body
 
 MAX_CHARS = 1_600
@@ -36,6 +39,9 @@ TEXT_TOO_LONG = (400, 21617, "The concatenated message body exceeds the 1600 cha
 INBOUND = 1 << 63  # in the ids of texts that come in, so that no message of ours has them
 NOT_FOUND = (404, 20404, "The requested resource was not found")
 FILTER_NOT_SPOKEN = (400, 20001, "Only To, From and PageSize are spoken here")
+LISTED_BY = {"To", "DateSent>", "PageSize", "Page", "PageToken"}
+LISTING_NOT_SPOKEN = (400, 20001, "A filter of the list is wrong, or not spoken here")
+COUNT = re.compile("[0-9]{1,6}")
 
 
 class TwilioWire(UsualWire):
@@ -110,6 +116,22 @@ class TwilioWire(UsualWire):
         if entry is None or entry.provider_ref != sid or entry.submission.account != account:
             return self.not_found()
         return response(200, _message(entry, "sent"))
+
+    def list_inbound(self, request: Request, mailbox: Mailbox, ledger: Ledger) -> bytes | None:
+        """The messages to one number since a time; theirs to people have no such filter here."""
+        account, rest = _account_and_rest(request.path)
+        query = {name: values[0] for name, values in parse_qs(request.query).items()}
+        if rest != "Messages.json" or "DateSent>" not in query:
+            return None
+        if not _may_use(request.header(b"authorization"), account):
+            return self.refused(Refusal.UNAUTHORISED)
+        since = _moment(query["DateSent>"])
+        size, page = query.get("PageSize", "50"), query.get("Page", "0")
+        is_spoken = set(query) <= LISTED_BY and COUNT.fullmatch(size) and COUNT.fullmatch(page)
+        if since is None or not is_spoken or not 1 <= int(size) <= MAX_PAGE:
+            return _error(*LISTING_NOT_SPOKEN)
+        found = mailbox.listed(self.name, account, to=query.get("To", ""), since=since)
+        return _inbound_page(found, request, size=int(size), page=int(page))
 
     # --- what it posts to us ----------------------------------------------------------------
 
@@ -228,6 +250,53 @@ def _listing(account: str, query: dict[str, list[str]], ledger: Ledger) -> bytes
     return response(
         200, f'{{"messages":[{messages}],"page":0,"page_size":{size},"next_page_uri":null}}'
     )
+
+
+def _moment(text: str) -> float | None:
+    """Seconds of the Unix clock, None for what is no time with its zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo else None
+
+
+def _inbound_page(found: Sequence[Kept], request: Request, *, size: int, page: int) -> bytes:
+    shown, following = found[page * size : (page + 1) * size], None
+    if len(found) > (page + 1) * size:
+        pairs = [one for one in request.query.split("&") if not one.startswith("Page")]
+        token = f"PA{shown[-1].text.provider_ref}"
+        rest = "&".join([*pairs, f"PageSize={size}", f"Page={page + 1}", f"PageToken={token}"])
+        following = f"{request.path}?{rest}"
+    messages = [_inbound_message(one) for one in shown]
+    plain = {"messages": messages, "page": page, "page_size": size, "next_page_uri": following}
+    return json_response(200, plain)
+
+
+def _inbound_message(kept: Kept) -> dict[str, object]:
+    text, date = kept.text, _date(int(kept.at))
+    return {
+        "sid": text.provider_ref,
+        "account_sid": text.account,
+        "messaging_service_sid": None,
+        "from": text.sender,
+        "to": text.to,
+        "body": text.text,
+        "status": "received",
+        "num_segments": str(segments.count(text.text).parts),
+        "num_media": "0",
+        "direction": "inbound",
+        "date_created": date,
+        "date_updated": date,
+        "date_sent": date,
+        "price": None,
+        "price_unit": "USD",
+        "error_code": None,
+        "error_message": None,
+        "api_version": "2010-04-01",
+        "uri": f"/2010-04-01/Accounts/{text.account}/Messages/{text.provider_ref}.json",
+        "subresource_uris": {},
+    }
 
 
 def _seq_in(sid: str) -> int:

@@ -194,6 +194,9 @@ class VonageSmsWire(UsualWire):
     def inbound_ref(self, salt: int, callback: int) -> str:
         return self.provider_ref(salt, simulator_vonage.INBOUND | callback)
 
+    def get_ready(self) -> None:
+        simulator_signing.vonage_sms("secret", {}, method=METHOD)
+
     def sign(self, token: str, url: str, form: Mapping[str, str], *, old: bool) -> dict[str, str]:
         """Its signature is one of the fields."""
         return {

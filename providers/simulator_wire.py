@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus
 
 from providers.base import Part
 from providers.simulator_behaviour import Refusal
 from providers.simulator_http import Request
 from providers.simulator_ledger import Ledger, LedgerEntry, Submission
+
+if TYPE_CHECKING:
+    from providers.simulator_texts import Mailbox
 
 NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")  # E.164, or a short code
 KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]{1,19}")  # of a number that several share
@@ -32,6 +35,7 @@ class Fate(Enum):
     EXPIRED = auto()
     LANDLINE = auto()  # where it is not refused at once
     OPTED_OUT = auto()  # as well
+    DELAYED = auto()  # e-mail only: before it runs out of time
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Taken:
     segments: int
     request_ref: str
     taken_at: float  # seconds of the real Unix clock
+    bounces_to: str = ""  # of an e-mail
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +80,11 @@ class Wire(Protocol):
     known_words: frozenset[str]  # all that a report may say
     signs_callbacks: bool  # else an account needs no token, and nobody can forge a signature
     has_old_signature: bool
+    reads_in_halves: bool  # half a report may say as much as a whole one
+    sends_by_get: bool  # else what is asked by GET is a look-up
     names_callback_url: bool  # its messages say where they are reported; else the account's address
     writes_to: re.Pattern[str]  # what people can text to, of what messages are sent from
+    posts_a_second: float | None  # callbacks to one address; None: as fast as they are answered
     answer_seconds: float  # how long it waits for our answer
 
     @property
@@ -96,6 +104,8 @@ class Wire(Protocol):
     def refused(self, refusal: Refusal, sent: Sequence[Submission] = ()) -> bytes: ...
     def not_found(self) -> bytes: ...
     def look_up(self, request: Request, ledger: Ledger) -> bytes: ...
+    def list_inbound(self, request: Request, mailbox: Mailbox, ledger: Ledger) -> bytes | None:
+        """The page of what came in that is asked for; None where that is not the question."""
 
     def parts(self, message: Taken) -> Sequence[Taken]:
         """What of a message has a report of its own."""
@@ -105,10 +115,16 @@ class Wire(Protocol):
         """What of a text that comes in has a callback of its own."""
 
     def inbound_form(self, inbound: Inbound) -> dict[str, str]: ...
+    def said_of(self, message: Taken, text: str) -> Report | None:
+        """What a person's answer is where it comes as a report of the message; else a text."""
+
     def body(self, form: Mapping[str, str]) -> bytes:
         """The body of a callback with these fields."""
 
     def inbound_ref(self, salt: int, callback: int) -> str: ...
+    def get_ready(self) -> None:
+        """Load what it signs with, which may take seconds: not while messages come in."""
+
     def sign(self, token: str, url: str, form: Mapping[str, str], *, old: bool) -> dict[str, str]:
         """The headers that its own package makes; `old`: by its older scheme, if it has one."""
 
@@ -125,7 +141,10 @@ class UsualWire:
     signs_callbacks = True
     names_callback_url = True
     has_old_signature = False
+    reads_in_halves = False
+    sends_by_get = False
     writes_to = NUMBER
+    posts_a_second: float | None = None
 
     def parts(self, message: Taken) -> Sequence[Taken]:
         return (message,)
@@ -133,8 +152,17 @@ class UsualWire:
     def pieces(self, inbound: Inbound) -> Sequence[Inbound]:
         return (inbound,)
 
+    def list_inbound(self, request: Request, mailbox: Mailbox, ledger: Ledger) -> bytes | None:
+        return None
+
+    def get_ready(self) -> None:
+        """Most have it from the start."""
+
     def signed_fields(self, token: str, form: Mapping[str, str]) -> dict[str, str]:
         return {}
+
+    def said_of(self, message: Taken, text: str) -> Report | None:
+        return None
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")

@@ -25,6 +25,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8200, help="0 takes any that is free.")
         parser.add_argument(
+            "--mail-port", type=int, help="Speak SMTP, too; 0 takes any port that is free."
+        )
+        parser.add_argument(
             "--ledger",
             type=Path,
             default=Path(settings.VAR_DIR) / "ledger.jsonl",
@@ -36,8 +39,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
-        if not 0 <= options["port"] <= 65_535:
-            raise CommandError("--port must be a number from 0 to 65535")
+        for name in ("port", "mail_port"):
+            if not 0 <= (options[name] or 0) <= 65_535:
+                option = name.replace("_", "-")
+                raise CommandError(f"--{option} must be a number from 0 to 65535")
         if not 0 <= options["latency_ms"] <= MAX_LATENCY_MS:
             raise CommandError(f"--latency-ms must be a number from 0 to {MAX_LATENCY_MS}")
         _allow_many_connections()
@@ -45,19 +50,22 @@ class Command(BaseCommand):
             uvloop.run(
                 simulator.serve(
                     port=options["port"],
+                    mail_port=options["mail_port"],
                     ledger_path=options["ledger"],
                     latency=options["latency_ms"] / 1000,
                     ends_with_parent=options["with_parent"],
-                    ready=lambda port: self._ready(port, options["ledger"]),
+                    ready=lambda port, mail_port: self._ready(port, mail_port, options["ledger"]),
                 )
             )
         except OSError as error:
-            raise CommandError(_explained(error, options["port"])) from error
+            raise CommandError(_explained(error, options)) from error
         except LedgerBroken as error:
             raise CommandError(str(error)) from error
 
-    def _ready(self, port: int, ledger: Path) -> None:
+    def _ready(self, port: int, mail_port: int | None, ledger: Path) -> None:
         self.stdout.write(f"Simulator on http://{simulator.HOST}:{port}, ledger {ledger}")
+        if mail_port is not None:
+            self.stdout.write(f"Its mail server is smtp://{simulator.HOST}:{mail_port}")
         self.stdout.flush()
 
 
@@ -69,7 +77,11 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _explained(error: OSError, port: int) -> str:
+def _explained(error: OSError, options: dict[str, Any]) -> str:
+    """Which of the two ports it was, the error of the loop tells only in words."""
+    mail_port = options["mail_port"]
+    is_mail = bool(mail_port) and f"{mail_port})" in str(error)
+    port, option = (mail_port, "--mail-port") if is_mail else (options["port"], "--port")
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is taken: choose another with --port, or --port 0 for any"
+        return f"port {port} is taken: choose another with {option}, or {option} 0 for any"
     return f"port {port} cannot be used: {error.strerror}"
