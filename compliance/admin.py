@@ -59,7 +59,7 @@ class PersonAdmin(ByAddress, ReadOnly, BigTable):
             {
                 "fields": (
                     *("reachable", "opted_out_at", "held_at", "held_reason"),
-                    *("undeliverable_at", "sunset_at"),
+                    *("undeliverable_at", "email_undeliverable_at", "sunset_at"),
                 ),
                 "description": "These hold for every brand. An opt-out ends only when the person"
                 " texts START or JOIN, and then for that brand.",

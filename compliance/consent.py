@@ -55,6 +55,11 @@ UPDATE compliance_person SET undeliverable_at = sendonce_now()
 WHERE id = ANY(%s::bigint[]) AND undeliverable_at IS NULL
 """
 
+EMAIL_UNDELIVERABLE = """
+UPDATE compliance_person SET email_undeliverable_at = sendonce_now()
+WHERE id = ANY(%s::bigint[]) AND email_undeliverable_at IS NULL
+"""
+
 
 def opt_out(
     person_ids: Sequence[int], *, source: str, note: str = "", brand_id: int | None = None
@@ -90,6 +95,11 @@ def heard_from(person_id: int) -> None:
 def mark_undeliverable(person_ids: Sequence[int]) -> int:
     """A provider says that the numbers do not exist or take no texts."""
     return _change(UNDELIVERABLE, sorted(set(person_ids)))
+
+
+def mark_email_undeliverable(person_ids: Sequence[int]) -> int:
+    """A mail server says that the mailboxes do not exist; their owners' phones stay as they are."""
+    return _change(EMAIL_UNDELIVERABLE, sorted(set(person_ids)))
 
 
 def _change(statement: str, *arguments: Any) -> int:

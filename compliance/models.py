@@ -33,8 +33,10 @@ class Places(models.Model):
 class Person(models.Model):
     """One human being, known by phone, e-mail or both; shared by all brands; never merged.
 
-    `recent` holds the sends of the last eight days as [epoch seconds, message id, hash of the
-    words, local slot date or null]; it is read and written only under this row's lock.
+    `undeliverable_at` is of the phone and `email_undeliverable_at` of the mailbox: neither
+    silences the other. `recent` holds the sends of the last eight days as [epoch seconds, message
+    id, hash of the words, local slot date or null]; it is read and written only under this row's
+    lock.
     """
 
     phone = models.CharField(max_length=16, null=True, blank=True, unique=True)
@@ -44,6 +46,7 @@ class Person(models.Model):
     held_at = models.DateTimeField(null=True, blank=True)
     held_reason = models.CharField(max_length=40, blank=True, db_default="")
     undeliverable_at = models.DateTimeField(null=True, blank=True)
+    email_undeliverable_at = models.DateTimeField(null=True, blank=True)
     sunset_at = models.DateTimeField(null=True, blank=True)
     recent = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     last_human_at = models.DateTimeField(null=True, blank=True)
@@ -82,6 +85,7 @@ class OptOutEvent(models.Model):
         PROVIDER = "provider", "A provider said so"
         STAFF = "staff", "Typed in by staff"
         IMPORT = "import", "An imported suppression list"
+        UNSUBSCRIBE = "unsubscribe", "The unsubscribe link of an e-mail"
 
     person = models.ForeignKey(Person, on_delete=models.PROTECT)
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT, null=True, blank=True)

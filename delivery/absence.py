@@ -20,6 +20,7 @@ from delivery.models import Message, Planned
 from delivery.states import Reason
 from delivery.wording import DO
 from leads.models import Lead, ListEntry
+from providers.models import Channel
 
 LATELY = timedelta(days=7)
 MOST_SLOTS = 50
@@ -43,12 +44,15 @@ class Suppression:
     since: datetime | None = None
 
 
-def suppressions(person: Person, lead: Lead, rejoined_after: int | None) -> list[Suppression]:
+def suppressions(
+    person: Person, lead: Lead, rejoined_after: int | None, channel: str = Channel.SMS
+) -> list[Suppression]:
     """All that planning would leave this lead out for now; the first is the one it counts.
 
     `rejoined_after` is the last opt-out event that the person's JOIN to the brand came after.
     """
     event_id = person.opt_out_event_id
+    bounced_at = bounces_since(person, lead, channel)
     is_out = person.opted_out_at is not None and event_id is not None
     found = [
         (
@@ -56,11 +60,19 @@ def suppressions(person: Person, lead: Lead, rejoined_after: int | None) -> list
             Reason.OPTED_OUT,
             person.opted_out_at,
         ),
-        (person.undeliverable_at is not None, Reason.UNDELIVERABLE, person.undeliverable_at),
+        (bounced_at is not None, Reason.UNDELIVERABLE, bounced_at),
         (person.sunset_at is not None, Reason.SUNSET, person.sunset_at),
         (lead.status != Lead.Status.ACTIVE, Reason.LEAD_INACTIVE, None),
     ]
     return [Suppression(reason, since) for holds, reason, since in found if holds]
+
+
+def bounces_since(person: Person, lead: Lead, channel: str) -> datetime | None:
+    """Since when the phone, or the mailbox of the lead, is known not to work."""
+    if channel == Channel.SMS:
+        return person.undeliverable_at
+    owner = person if person.email else lead.email_person
+    return owner.email_undeliverable_at if owner else None
 
 
 def slots_without(person_id: int, brand_ids: Collection[int], now: datetime) -> list[Slot]:
@@ -80,7 +92,7 @@ def slots_without(person_id: int, brand_ids: Collection[int], now: datetime) -> 
 def entries_of(lead_ids: Sequence[int]) -> list[ListEntry]:
     """The places of these leads on lists."""
     rows = ListEntry.objects.filter(lead_id__in=lead_ids)
-    return list(rows.select_related("lead_list", "lead", "places").order_by("id"))
+    return list(rows.select_related("lead_list", "lead__email_person", "places").order_by("id"))
 
 
 def progress_of(

@@ -18,7 +18,7 @@ from brands.access import Ability
 from brands.admin import BrandFilter, ReadOnly, lines
 from brands.paging import BigTable, Page, pill
 from compliance.admin import SEARCH_HELP
-from delivery import inbound_admin, message_page  # noqa: F401 - registers what came in
+from delivery import account_admin, inbound_admin, message_page  # noqa: F401 - they register theirs
 from delivery.explain import because
 from delivery.models import (
     Attempt,
@@ -27,9 +27,10 @@ from delivery.models import (
     Message,
     Outcome,
 )
-from delivery.rows import Readable
+from delivery.rows import OF_ADDRESS, Readable, address_of
 from delivery.states import Reason, Status
 from delivery.wording import REPORTS, TONES
+from providers.models import Limit
 
 OUTCOME_TONES = message_page.OUTCOME_TONES
 
@@ -39,8 +40,7 @@ def to_whom(request: HttpRequest) -> Callable[[Message], str]:
 
     @admin.display(description="To")
     def to(message: Message) -> str:
-        person = message.person
-        return access.shown(request.user, person.phone or person.email, message.brand_id)
+        return access.shown(request.user, address_of(message), message.brand_id)
 
     return to
 
@@ -54,7 +54,7 @@ class MessageAdmin(Readable, ReadOnly, BigTable):
     list_filter = ("status", "kind", BrandFilter)
     search_fields = ("person__phone__exact", "person__email__exact")
     search_help_text = SEARCH_HELP
-    list_select_related = ("brand", "campaign", "slot", "person", "due")
+    list_select_related = ("brand", "slot", "due", *OF_ADDRESS)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         number, *others = self.list_display
@@ -242,4 +242,5 @@ class CapCounterAdmin(ReadOnly, Page):
         kind, _, rest = counter.key.partition(":")
         number, _, day = rest.partition(":")
         of = {"brand": f"Brand {number}", "campaign": f"Campaign {number}"}
+        of |= {unit: f"Limit {number}, in {unit}" for unit in Limit.Unit.values}
         return f"{of[kind]}, {day}" if kind in of else "Decisions so far"

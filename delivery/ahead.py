@@ -18,11 +18,12 @@ from delivery.routing import Lane
 # left out of account, for the campaign itself would wait then.
 AHEAD = """
 WITH usable AS MATERIALIZED (
-    SELECT n.id, a.weight FROM providers_sendernumber n
+    SELECT n.id, a.weight * a.halves AS weight, a.price_micros FROM providers_sendernumber n
     JOIN providers_provideraccount a ON a.id = n.account_id
     WHERE n.id = ANY(%(lanes)s::bigint[])
        OR n.paused_at IS NULL AND n.retired_at IS NULL AND a.paused_at IS NULL
           AND a.retired_at IS NULL AND coalesce(n.rests_until <= %(now)s, true)
+          AND a.halves > 0
 ), waiting AS MATERIALIZED (
     SELECT queue, lane_id, brand_id, campaign_id, date_trunc('minute', not_before) AS ready_at,
            date_trunc('minute', expires_at) AS expires_at, count(*) AS messages,
@@ -34,20 +35,22 @@ WITH usable AS MATERIALIZED (
 ), moving AS (
     SELECT w.*, CASE WHEN w.lane_id IN (SELECT id FROM usable) THEN w.lane_id ELSE (
             SELECT u.id FROM providers_routenumber o JOIN usable u ON u.id = o.number_id
+            JOIN providers_route r ON r.id = o.route_id
             WHERE o.weight * u.weight > 0 AND o.route_id IN (
                 SELECT route_id FROM campaigns_slot
                 WHERE campaign_id = w.queue AND state = 'open'
                 UNION
                 SELECT id FROM providers_route WHERE w.queue <= 0 AND brand_id = w.brand_id
                 AND is_default AND channel = 'sms' AND retired_at IS NULL)
-            ORDER BY o.order, u.id LIMIT 1) END AS by_lane
+            ORDER BY o.order, CASE WHEN r.prefers_cheapest THEN u.price_micros ELSE 0 END, u.id
+            LIMIT 1) END AS by_lane
     FROM waiting w
     JOIN brands_brand b ON b.id = w.brand_id
     LEFT JOIN campaigns_campaign c ON c.id = w.queue
     WHERE (c.paused_at IS NULL OR c.id = %(campaign)s)
       AND (b.paused_at IS NULL OR b.id = %(brand)s OR w.queue = 0)
 )
-SELECT n.id, n.account_id, n.segments_per_second, a.segments_per_second,
+SELECT n.id, n.account_id, sendonce_pace(n, %(now)s), a.segments_per_second,
        m.brand_id = %(brand)s AND m.queue <> 0, coalesce(m.campaign_id = %(campaign)s, false),
        m.ready_at, m.expires_at, sum(m.messages)::bigint,
        (sum(m.segments) / sum(m.messages))::float8

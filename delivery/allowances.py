@@ -5,9 +5,9 @@ It knows counts and times, not what they count; who takes of an allowance, says 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,27 @@ class PersonLimits:
 
 @dataclass(slots=True)
 class Budget:
-    """The daily caps and what is left of them, by counter key. A missing key has no cap."""
+    """The daily caps and limits and what is left of them, by counter key.
+
+    A key of a message's caps that is missing has no cap; one of its limits has nothing left.
+    """
 
     caps: Mapping[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
 
-    def take(self, keys: tuple[str, ...]) -> str | None:
-        """Take one of each, or nothing at all; returns the key that had none left."""
+    def take(self, keys: tuple[str, ...], limits: Sequence[tuple[str, int]] = ()) -> str | None:
+        """Take one of each and what each limit asks for, or nothing at all.
+
+        Returns the key that had too little left.
+        """
         for key in keys:
             if self.left.get(key, 1) < 1:
                 return key
+        for key, cost in limits:
+            if self.left.get(key, 0) < cost:
+                return key
+        for key, cost in limits:
+            self.left[key] -= cost
         for key in keys:
             if key in self.left:
                 self.left[key] -= 1
@@ -52,3 +63,10 @@ def cap_keys(brand_id: int, campaign_id: int | None, brand_day: date) -> tuple[s
     """The counters of a message: a function of its attempt row, so a give-back finds them."""
     brand = f"brand:{brand_id}:{brand_day}"
     return (brand,) if campaign_id is None else (brand, f"campaign:{campaign_id}:{brand_day}")
+
+
+def warm_keys(number_id: int, day_began_at: datetime | None) -> tuple[str, ...]:
+    """The counter of a number's messages in a day of its warm-up; none where it is warm (None)."""
+    if day_began_at is None:
+        return ()
+    return (f"warm:{number_id}:{int(day_began_at.timestamp())}",)

@@ -13,12 +13,15 @@ from math import inf
 from typing import Any, NamedTuple
 
 from campaigns.models import Campaign
-from campaigns.rendering import PLACEHOLDER
+from campaigns.rendering import PLACEHOLDER, Mail
 from campaigns.sizing import FROM_LEAD, sample_link
-from delivery import sql
+from delivery import spreading, sql
 from delivery.allowances import PersonLimits
-from delivery.routing import Lane, bounds
+from delivery.mail_steps import UNSUBSCRIBE_MARK
+from delivery.planning import UNDELIVERABLE
+from delivery.routing import Lane
 from delivery.steps import LINK_MARK
+from providers.models import Channel, Route
 
 MOST = 200_000  # kinds of people; beyond that nobody is served by an answer
 BLANKS = "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001))))
@@ -42,13 +45,10 @@ WITH wrote AS MATERIALIZED (
 ), people AS (
     SELECT e.places_id,
         coalesce(width_bucket(e.added_at, ended.ends), 0) AS late,
-        CASE WHEN s.number_id = ANY(%(lanes)s::bigint[]) THEN s.number_id
-             ELSE (%(lanes)s::bigint[])[width_bucket(
-                 (hashint8extended(l.person_id, %(brand)s) & 2147483647) / 2147483648.0::float8,
-                 %(bounds)s::float8[])] END AS lane_id,
+        {lane} AS lane_id,
         CASE WHEN p.opted_out_at IS NOT NULL
                   AND coalesce(r.after_event_id, -1) < p.opt_out_event_id THEN 'opted_out'
-             WHEN p.undeliverable_at IS NOT NULL THEN 'undeliverable'
+             WHEN {undeliverable} THEN 'undeliverable'
              WHEN p.sunset_at IS NOT NULL THEN 'sunset'
              WHEN l.status <> 'active' THEN 'lead_inactive' ELSE '' END AS suppressed,
         CASE WHEN greatest(p.opt_out_event_id, m.opt_out_event_id)
@@ -57,7 +57,7 @@ WITH wrote AS MATERIALIZED (
                   OR p.id IN (SELECT id FROM beside) THEN 'inbound_waiting'
              WHEN p.held_at IS NOT NULL OR m.held_at IS NOT NULL THEN 'person_held'
              WHEN l.consent_id IS NULL THEN 'no_consent'
-             WHEN coalesce(p.phone, '') = '' THEN 'no_address'
+             WHEN coalesce({address}, '') = '' THEN 'no_address'
              WHEN l.places_id IS NULL THEN 'no_place' ELSE '' END AS kept_out,
         w.words, q.messages AS coming,
         CASE WHEN (p.recent -> -1 ->> 0)::float8 > %(gap)s
@@ -76,12 +76,16 @@ WITH wrote AS MATERIALIZED (
     LEFT JOIN compliance_person m ON m.id = l.email_person_id
     LEFT JOIN compliance_rejoin r ON r.person_id = l.person_id AND r.brand_id = %(brand)s
     LEFT JOIN delivery_sticky s ON s.person_id = l.person_id AND s.brand_id = %(brand)s
+    {near}
     LEFT JOIN ended ON ended.places_id = coalesce(e.places_id, 0)
     CROSS JOIN LATERAL (
         SELECT CASE WHEN p.id IN (SELECT id FROM queued) THEN ({coming}) END AS messages OFFSET 0
     ) q
     CROSS JOIN LATERAL (SELECT coalesce(jsonb_array_length(q.messages), 0) AS many OFFSET 0) c
-    CROSS JOIN LATERAL (SELECT btrim({words}, %(blanks)s) AS words OFFSET 0) w
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN ({beside}) IS NOT NULL THEN btrim({words}, %(blanks)s) END AS words
+        OFFSET 0
+    ) w
     WHERE e.lead_list_id = %(list)s
 )
 SELECT places_id, lane_id, late, suppressed, kept_out,
@@ -101,7 +105,8 @@ SELECT jsonb_agg(jsonb_build_array(m.at, m.slot_id, m.day) ORDER BY m.at, m.slot
     SELECT coalesce(m.slot_id, 0) AS slot_id,
         CASE WHEN d.not_before <= %(now)s THEN %(now_epoch)s
              ELSE ceil(extract(epoch FROM d.not_before) / 60) * 60 END AS at,
-        CASE WHEN t.text = %(text)s AND d.brand_id = %(brand)s THEN s.local_date::text
+        CASE WHEN (t.subject, t.text) = (%(subject)s, %(text)s) AND d.brand_id = %(brand)s
+             THEN s.local_date::text
              ELSE '' END AS day
     FROM delivery_message m
     JOIN delivery_due d ON d.message_id = m.id
@@ -115,6 +120,9 @@ SELECT jsonb_agg(jsonb_build_array(m.at, m.slot_id, m.day) ORDER BY m.at, m.slot
       AND (b.paused_at IS NULL OR b.id = %(brand)s)
 ) m
 """
+
+# Where it would go, by channel.
+ADDRESS = {Channel.SMS: "p.phone", Channel.EMAIL: "coalesce(p.email, m.email)"}
 
 
 class TooMany(Exception):
@@ -156,10 +164,14 @@ class Alike:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What the campaign would say and by which numbers; and when its slots come, as far as it
-    matters. `first_at` is the first instant of sending, `slots` how many follow each other."""
+    matters. `mail` is all that an e-mail would say. `first_at` is the first instant of sending,
+    `slots` how many follow each other.
+    """
 
     now: datetime
     text: str
+    route: Route
+    mail: Mail | None = None
     lanes: Sequence[Lane]
     max_chars: Mapping[int, int]
     limits: PersonLimits
@@ -171,12 +183,27 @@ class Asked:
 
 def people_of(campaign: Campaign, asked: Asked) -> list[Alike]:
     """The people of the campaign's list by kinds, in one statement. Raises TooMany."""
-    words, values = _words(asked.text, campaign.brand.name)
+    channel = Channel.EMAIL if asked.mail else Channel.SMS
+    values: dict[str, str] = {}
+    parts = {
+        "words": _words(_read_words(asked), campaign.brand.name, values),
+        "beside": _words(asked.mail.html if asked.mail else "", campaign.brand.name, values),
+        "coming": COMING,
+        "undeliverable": UNDELIVERABLE[channel],
+        "address": ADDRESS[channel],
+        "lane": spreading.LANE,
+        "near": spreading.NEAR,
+    }
     arguments = {**_arguments(campaign, asked), **values}
-    found = sql.rows_named(PEOPLE.format(words=words, coming=COMING), arguments)
+    found = sql.rows_named(PEOPLE.format(**parts), arguments)
     if len(found) == MOST:
         raise TooMany
     return [_alike(*row) for row in found]
+
+
+def _read_words(asked: Asked) -> str:
+    """What a person must not get twice, as `hash_of_mail` puts it together for an e-mail."""
+    return f"{asked.mail.subject}\n{asked.mail.text}" if asked.mail else asked.text
 
 
 def _alike(
@@ -209,7 +236,7 @@ def _alike(
 
 def _arguments(campaign: Campaign, asked: Asked) -> dict[str, Any]:
     limits, first_at = asked.limits, asked.first_at
-    line = campaign.brand.opt_out_line
+    line = "" if asked.mail else campaign.brand.opt_out_line
     links = sum(match[1] == "link" for match in PLACEHOLDER.finditer(asked.text))
     # A limit can only be met by who is near it: the campaign's earlier slots add at most one each.
     before = asked.slots - 1
@@ -220,15 +247,15 @@ def _arguments(campaign: Campaign, asked: Asked) -> dict[str, Any]:
         "now": asked.now,
         "now_epoch": asked.now.timestamp(),
         "text": asked.text,
-        "lanes": [lane.number_id for lane in asked.lanes],
-        "bounds": bounds(asked.lanes) or [0.0],
+        **spreading.values(asked.lanes, asked.route),
+        "subject": asked.mail.subject if asked.mail else "",
         "lengths": [asked.max_chars[lane.number_id] for lane in asked.lanes],
         "ended_places": [places_id or 0 for places_id, _ in asked.ended],
         "ended_at": [at for _, at in asked.ended],
         "days": list(asked.days),
         "blanks": BLANKS,
         "line": line,
-        "line_length": len(line) + 1,
+        "line_length": len(line) + 1 if line else 0,
         "longer": links * (len(sample_link(campaign.brand)) - len(LINK_MARK)),
         "gap": (first_at - limits.gap).timestamp(),
         "day": (first_at - timedelta(days=1)).timestamp(),
@@ -248,12 +275,11 @@ def _lately(days: Sequence[str]) -> float:
     return (first - timedelta(days=2)).timestamp()
 
 
-def _words(text: str, brand_name: str) -> tuple[str, dict[str, str]]:
-    """An expression for the filled-in text of a lead, NULL where a name has no value; its values.
+def _words(text: str, brand_name: str, values: dict[str, str]) -> str:
+    """An expression for the filled-in text of a lead, NULL where a name has no value.
 
-    The link stands in it as a mark, as it does in the steps.
+    Links stand in it as marks, as they do in the steps. Its values are added to the given ones.
     """
-    values: dict[str, str] = {}
 
     def literal(value: str) -> str:
         values[f"w{len(values)}"] = value
@@ -265,11 +291,12 @@ def _words(text: str, brand_name: str) -> tuple[str, dict[str, str]]:
         parts.append(_value(match[1], match[2], brand_name, literal))
         at = match.end()
     parts.append(literal(text[at:]))
-    return " || ".join(parts), values
+    return " || ".join(parts)
 
 
 def _value(name: str, fall_back: str | None, brand_name: str, literal: Any) -> str:
     if name not in FROM_LEAD:
-        return str(literal(LINK_MARK if name == "link" else brand_name.strip()))
+        ours = {"link": LINK_MARK, "unsubscribe": UNSUBSCRIBE_MARK, "brand": brand_name.strip()}
+        return str(literal(ours[name]))
     filled = f"nullif(btrim(l.{name}, %(blanks)s), '')"
     return filled if fall_back is None else f"coalesce({filled}, {literal(fall_back)})"

@@ -14,15 +14,17 @@ from zoneinfo import ZoneInfo
 
 from brands.zones import city
 from compliance.hours import load_zone
-from delivery.models import Attempt, Due, Inbound, Message, Outcome
+from delivery.models import Attempt, Due, Inbound, Lookup, Message, Outcome, WatchEnd
+from delivery.sendings import STEPS
 from delivery.states import Kind, Reason, Status
-from delivery.steps import STEPS, refuse_expired, sending_of_test
+from delivery.steps import EMAIL_CAMPAIGN_SENDING, refuse_expired, sending_of_test
 from delivery.wording import (
     CLASSES,
     CODES,
     DO,
     FAULTS,
     LABELS,
+    MAIL_MEANS,
     MEANS,
     NEVER_AGAIN,
     REPORTS,
@@ -30,6 +32,7 @@ from delivery.wording import (
 )
 from delivery.wording import STEPS as STEP_WORDS
 from providers import codes
+from providers.models import Channel
 
 Tone = Literal["did", "waits", "not"]
 NOT_ARRIVED = frozenset({"undelivered", "failed", "rejected", "expired"})
@@ -120,7 +123,7 @@ def story(told: Told) -> list[Line]:
         happened += _tried(attempt, told.clock)
     happened += _afterwards(told)
     happened.sort(key=lambda line: line.at or told.now)  # stable: of one instant, as they came
-    return [*happened, *_standing(told)]
+    return [*happened, *_asked_about(told), *_standing(told)]
 
 
 def _beginning(told: Told) -> Line:
@@ -141,6 +144,8 @@ def _beginning(told: Told) -> Line:
 def _tried(attempt: Attempt, clock: Clock) -> Iterator[Line]:
     account = attempt.account.name
     parts = "1 segment" if attempt.segments == 1 else f"{attempt.segments} segments"
+    if attempt.number.channel == Channel.EMAIL:
+        parts = ""
     given = f"Given to {account}, to leave from {attempt.number}"
     yield Line(attempt.intent_at, given, "did", parts)
     at = attempt.answered_at or attempt.intent_at
@@ -158,6 +163,19 @@ def _tried(attempt: Attempt, clock: Clock) -> Iterator[Line]:
             yield Line(at, "The answer is awaited", "waits")
     if attempt.report_status and attempt.reported_at:
         yield _reported(attempt)
+
+
+def _asked_about(told: Told) -> Iterator[Line]:
+    """What the provider says when it is asked whether it has the message."""
+    for attempt in told.attempts:
+        lookup: Lookup | None = getattr(attempt, "lookup", None)
+        if lookup is None or not lookup.tries:
+            continue
+        times = "once" if lookup.tries == 1 else f"{lookup.tries} times"
+        words = f"{attempt.account.name} was asked {times} whether it has it"
+        again = f" Asked again {told.clock.said(lookup.next_at)}." if lookup.next_at else ""
+        tone: Tone = "did" if lookup.ended_as == WatchEnd.FOUND else "waits"
+        yield Line(None, words, tone, f"Its last answer: {lookup.said}.{again}")
 
 
 def _unknown(why: str) -> str:
@@ -220,7 +238,7 @@ def _standing(told: Told) -> Iterator[Line]:
         words = status.label if not reason else f"{status.label}: {small(reason.label)}"
         yield Line(None, words, "not", DO[reason] if reason else "")
     elif status in (Status.NO_REPORT, Status.NOT_FOUND):
-        yield Line(None, status.label, "waits", MEANS[status])
+        yield Line(None, status.label, "waits", means(message))
     elif message.status == Status.REJECTED:
         yield Line(None, "It is over: the person did not get it", "not", DO[Reason.REJECTED])
 
@@ -247,6 +265,11 @@ def _waiting(told: Told) -> Iterator[Line]:
         yield Line(None, f"In its way right now: {small(one.label)}", "not", DO[one])
 
 
+def means(message: Message) -> str:
+    """What its state means, for a text message or an e-mail."""
+    return (MAIL_MEANS if is_mail(message) else MEANS)[Status(message.status)]
+
+
 def in_short(message: Message, due: Due | None, clock: Clock, *, now: datetime) -> str:
     """One sentence about a message, for a list of them."""
     status, reason = Status(message.status), Reason(message.reason)
@@ -257,7 +280,7 @@ def in_short(message: Message, due: Due | None, clock: Clock, *, now: datetime) 
         return f"Waits{why}, until {clock.said(due.not_before)}."
     if reason and status in (*STOPPED, Status.REJECTED):
         return f"{status.label}: {small(reason.label)}."
-    return MEANS[status]
+    return means(message)
 
 
 # --- the steps ----------------------------------------------------------------------------------
@@ -333,8 +356,16 @@ def kind_of_sending(message: Message) -> str:
     """What the walk chooses the steps by; `message` with its `single`, if it has one."""
     single = getattr(message, "single", None)
     if single and single.is_test:
-        return sending_of_test(to_a_lead=single.to_a_lead)
+        return sending_of_test(to_a_lead=single.to_a_lead, is_mail=is_mail(message))
+    if message.kind == Kind.CAMPAIGN and is_mail(message):
+        return EMAIL_CAMPAIGN_SENDING
     return message.reply_kind or message.kind
+
+
+def is_mail(message: Message) -> bool:
+    """Whether it is an e-mail; `message` with its campaign, or its `single`."""
+    of_it = message.campaign or getattr(message, "single", None)
+    return of_it is not None and of_it.channel == Channel.EMAIL
 
 
 def _stopped_at(

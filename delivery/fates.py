@@ -16,7 +16,7 @@ from delivery.allowances import PersonLimits
 from delivery.audience import Alike, Coming
 from delivery.planning import Share
 from delivery.states import Reason
-from delivery.steps import LINK_MARK, hash_of_words
+from delivery.steps import hash_of_words
 
 HOLDS = frozenset({Reason.PERSON_HELD, Reason.INBOUND_WAITING})
 Send = tuple[float, int, str, str]
@@ -58,14 +58,15 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What decides beside the person. `text` is what the draft slots say."""
+    """What decides beside the person. `text` is what the draft slots say; `left_out` is of no
+    account where words are compared."""
 
     now: datetime
     text: str
     limits: PersonLimits
     has_lanes: bool
     repeats_words: bool
-    opt_out_line: str
+    left_out: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ def _is_known(alike: Alike, turn: Turn, rules: Rules, heard: _Heard) -> bool:
         return True
     if not heard.said:
         return False
-    words = hash_of_words(alike.words, LINK_MARK, rules.opt_out_line)
+    words = hash_of_words(alike.words, *rules.left_out)
     return f"{turn.day} {words}" in heard.said
 
 

@@ -33,7 +33,7 @@ CODES = "SELECT DISTINCT code FROM delivery_attempt WHERE id = ANY(%s::bigint[])
 
 # A refused connection is the account's trouble: its numbers rest, and their rows go elsewhere.
 REST = """
-UPDATE providers_sendernumber n SET rests_until = %s
+UPDATE providers_sendernumber n SET rests_until = %s, rests_because = ''
 WHERE n.account_id = ANY(%s::bigint[]) AND coalesce(n.rests_until < %s, true)
 """
 

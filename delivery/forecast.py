@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from django.db import OperationalError, transaction
 
 from brands import clock
-from brands.models import Brand, Installation
-from campaigns.models import Campaign, Slot
+from brands.models import Installation
+from campaigns.models import Campaign, Slot, TemplateVersion
+from campaigns.rendering import Mail
 from campaigns.schedule import planning_opens_at
 from campaigns.starting import largest_segments, route_of, version_of
 from compliance.hours import SendingHours
@@ -26,9 +27,14 @@ from delivery.audience import Alike, Asked, TooMany, people_of
 from delivery.capacity import Cap, Limits, Pipe, Run, Wave, simulate
 from delivery.facts import COUNTERS, local_day, zones_of
 from delivery.fates import End, Rules, Turn, fates
+from delivery.foreseen_limits import by_carrier, limits_of
+from delivery.mail_steps import MAIL_MARKS
 from delivery.planning import Share, shares_of
+from delivery.route_capacity import SECONDS, Bound, Outlet, most_per_minute
 from delivery.routing import Lane
 from delivery.states import Reason
+from delivery.steps import LINK_MARK
+from providers.models import Channel, Route
 from providers.registry import adapter
 
 PATIENCE_MS = 20_000
@@ -39,7 +45,7 @@ PATIENTLY = "SELECT set_config('statement_timeout', %s, true), set_config('work_
 AS_USUAL = "SET LOCAL statement_timeout TO DEFAULT; SET LOCAL work_mem TO DEFAULT"
 
 NUMBERS = """
-SELECT n.id, a.id, n.segments_per_second, a.segments_per_second, a.price_micros,
+SELECT n.id, a.id, sendonce_pace(n, %s), a.segments_per_second, a.price_micros,
        a.kind, a.definition
 FROM providers_sendernumber n JOIN providers_provideraccount a ON a.id = n.account_id
 WHERE n.id = ANY(%s::bigint[])
@@ -157,42 +163,46 @@ def forecast(campaign: Campaign) -> Forecast:
 def _forecast(campaign: Campaign, now: datetime) -> Forecast:
     version, route = version_of(campaign), route_of(campaign)
     lanes = routing.candidates(routing.lanes_of([route.pk], now=now)[route.pk])
-    numbers = _numbers(lanes)
+    numbers = _numbers(lanes, now)
     size = largest_segments(version.text, campaign)
     coming = _coming(campaign)
-    turns = _turns(coming, version.text, now)
-    rules = _rules(campaign, version.text, now, has_lanes=bool(lanes))
-    kinds = people_of(campaign, _asked(turns, rules, lanes, numbers))
+    mail = version.mail if campaign.channel == Channel.EMAIL else None
+    turns = _turns(coming, version, now)
+    rules = _rules(campaign, version, now, has_lanes=bool(lanes))
+    kinds = people_of(campaign, _asked(turns, rules, route, lanes, numbers, mail))
     slots = {one.pk: SlotForecast(slot=one) for one in coming if one.state == Slot.State.DRAFT}
     waves = _sort_out(kinds, turns, rules, slots)
     before, pipes = ahead(campaign, lanes, now)
     brand = campaign.brand
+    pipes |= {number_id: number.pipe for number_id, number in numbers.items()}
+    day_limits, valves = limits_of(pipes, brand.pk, now)
     limits = Limits(
-        pipes={**pipes, **{number_id: number.pipe for number_id, number in numbers.items()}},
+        pipes=pipes,
         brand_rate=brand.segments_per_second,
-        caps=_caps(campaign, now),
+        caps=[*_caps(campaign, now), *day_limits],
         zone=brand.zone,
+        valves=valves,
     )
-    _let_leave(slots, waves, size, before, limits, now)
+    _let_leave(slots, waves, size, before, limits, campaign.lead_list_id, now)
     prices = [number.price_micros for number in numbers.values()] or [0]
     return Forecast(
         slots=list(slots.values()),
         segments=size,
         prices=(min(prices), max(prices)),
-        segments_per_second=_speed([number.pipe for number in numbers.values()], brand),
+        segments_per_second=_speed(numbers, limits),
         caps=limits.caps,
         ahead=sum(wave.messages for wave in before),
         unplanned=unplanned(campaign),
     )
 
 
-def _numbers(lanes: Sequence[Lane]) -> dict[int, Number]:
+def _numbers(lanes: Sequence[Lane], now: datetime) -> dict[int, Number]:
     return {
         number_id: Number(
             Pipe(account_id, rate, account_rate), price, adapter(kind, definition).max_chars
         )
         for number_id, account_id, rate, account_rate, price, kind, definition in sql.rows(
-            NUMBERS, [lane.number_id for lane in lanes]
+            NUMBERS, now, [lane.number_id for lane in lanes]
         )
     }
 
@@ -206,7 +216,9 @@ def _coming(campaign: Campaign) -> list[Slot]:
     return coming
 
 
-def _turns(slots: Iterable[Slot], text: str, now: datetime) -> dict[int | None, list[Turn]]:
+def _turns(
+    slots: Iterable[Slot], newest: TemplateVersion, now: datetime
+) -> dict[int | None, list[Turn]]:
     """The turns of each set of places, in order of time.
 
     An open slot has its turn as long as it is to come: what it says counts for what follows.
@@ -216,7 +228,7 @@ def _turns(slots: Iterable[Slot], text: str, now: datetime) -> dict[int | None, 
         version = slot.template_version
         for share in shares_of(slot):
             if version is None or share.due_at > now:
-                said = text if version is None else version.text
+                said = words_of(newest if version is None else version)
                 turns[share.places_id].append(Turn(slot, share, _opens_at(slot, share, now), said))
     for of_places in turns.values():
         of_places.sort(key=lambda turn: turn.opens_at or turn.share.due_at)
@@ -232,7 +244,15 @@ def _opens_at(slot: Slot, share: Share, now: datetime) -> datetime | None:
     return hours.next_opening(max(share.due_at, now), zones)
 
 
-def _rules(campaign: Campaign, text: str, now: datetime, *, has_lanes: bool) -> Rules:
+def words_of(version: TemplateVersion) -> str:
+    """What must not reach a person twice in a day: of an e-mail the subject, too."""
+    return f"{version.subject}\n{version.text}" if version.subject else version.text
+
+
+def _rules(
+    campaign: Campaign, version: TemplateVersion, now: datetime, *, has_lanes: bool
+) -> Rules:
+    is_mail = campaign.channel == Channel.EMAIL
     installation = Installation.objects.get()
     limits = PersonLimits(
         installation.persons_per_day,
@@ -241,25 +261,29 @@ def _rules(campaign: Campaign, text: str, now: datetime, *, has_lanes: bool) -> 
     )
     return Rules(
         now=now,
-        text=text,
+        text=words_of(version),
         limits=limits,
         has_lanes=has_lanes,
         repeats_words=campaign.repeats_words,
-        opt_out_line=campaign.brand.opt_out_line,
+        left_out=MAIL_MARKS if is_mail else (LINK_MARK, campaign.brand.opt_out_line),
     )
 
 
 def _asked(
     turns: Mapping[int | None, Sequence[Turn]],
     rules: Rules,
+    route: Route,
     lanes: Sequence[Lane],
     numbers: Mapping[int, Number],
+    mail: Mail | None,
 ) -> Asked:
     every = [turn for of_places in turns.values() for turn in of_places]
     begins = [max(turn.opens_at or turn.share.due_at, rules.now) for turn in every]
     return Asked(
         now=rules.now,
-        text=rules.text,
+        text=mail.text if mail else rules.text,
+        mail=mail,
+        route=route,
         lanes=lanes,
         max_chars={number_id: number.max_chars for number_id, number in numbers.items()},
         limits=rules.limits,
@@ -326,9 +350,11 @@ def _let_leave(
     size: int,
     before: Sequence[Wave],
     limits: Limits,
+    lead_list_id: int,
     now: datetime,
 ) -> None:
     """Send what may leave through the numbers, behind what waits there already."""
+    may_take_over = frozenset(lane_id for _, lane_id, *_ in waves)
     ours = [
         Wave(
             lane_id=lane_id,
@@ -336,20 +362,27 @@ def _let_leave(
             expires_at=expires_at,
             messages=messages,
             segments=size if slot.pk in slots else slot.largest_segments,
+            or_by=may_take_over,
         )
         for (slot, lane_id, ready_at, expires_at), messages in waves.items()
     ]
-    runs = simulate([*before, *ours], limits, begin=now)[len(before) :]
-    for (slot, *_), wave, run in zip(waves, ours, runs, strict=True):
+    parts = by_carrier(ours, limits.caps, lead_list_id)
+    every = [(slot, part) for (slot, *_), some in zip(waves, parts, strict=True) for part in some]
+    runs = simulate([*before, *(part for _, part in every)], limits, begin=now)[len(before) :]
+    for (slot, part), run in zip(every, runs, strict=True):
         if one := slots.get(slot.pk):
-            one.take(run, wave.messages)
+            one.take(run, part.messages)
 
 
-def _speed(pipes: Sequence[Pipe], brand: Brand) -> float:
-    """Segments a second that the route's numbers make together."""
-    accounts: dict[int, float] = defaultdict(float)
-    most = {pipe.account_id: pipe.account_rate for pipe in pipes}
-    for pipe in pipes:
-        accounts[pipe.account_id] += pipe.rate
-    total = sum(min(rate, most[account] or rate) for account, rate in accounts.items())
-    return min(total, brand.segments_per_second or total)
+def _speed(numbers: Mapping[int, Number], limits: Limits) -> float:
+    """Segments a second that the route's numbers make together, of messages of one."""
+    lanes: dict[int, list[int]] = defaultdict(list)
+    for lane_id, number in numbers.items():
+        lanes[number.pipe.account_id].append(lane_id)
+    rates = {number.pipe.account_id: number.pipe.account_rate for number in numbers.values()}
+    bounds = [Bound("", lanes[one], rate) for one, rate in rates.items() if rate is not None]
+    if limits.brand_rate is not None:
+        bounds.append(Bound("", list(numbers), limits.brand_rate))
+    bounds += [Bound("", valve.lanes, valve.rate, valve.in_messages) for valve in limits.valves]
+    outlets = [Outlet(lane_id, number.pipe.rate) for lane_id, number in numbers.items()]
+    return most_per_minute(outlets, bounds).segments / SECONDS

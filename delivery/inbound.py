@@ -40,12 +40,17 @@ ON CONFLICT DO NOTHING RETURNING id
 
 STORE = """
 INSERT INTO delivery_inbound (account_id, number_id, person_id, provider_ref, from_value, to_value,
-                              text, raw)
+                              text, raw, received_at)
 SELECT %s, (SELECT id FROM providers_sendernumber WHERE account_id = %s AND value = %s),
-       %s, %s, %s, %s, %s, %s::jsonb
+       %s, %s, %s, %s, %s, %s::jsonb, sendonce_now() - %s
 ON CONFLICT (account_id, provider_ref) DO NOTHING RETURNING id
 """
-STORED = "SELECT id FROM delivery_inbound WHERE account_id = %s AND provider_ref = %s"
+STORED = """
+SELECT id, raw ? 'wordless' FROM delivery_inbound WHERE account_id = %s AND provider_ref = %s
+"""
+HEARD_AT_LAST = """
+UPDATE delivery_inbound SET text = %s, raw = %s::jsonb WHERE id = %s AND raw ? 'wordless'
+"""
 
 PERSON_OF = "SELECT person_id FROM delivery_inbound WHERE id = %s"
 
@@ -120,29 +125,41 @@ class Arrived:
     is_whole: bool = True
 
 
-def store(account_id: int, message: InboundMessage, raw: Mapping[str, object]) -> int:
-    """Commit a text as it came; returns its id, also when it had come before.
+def store(
+    account_id: int,
+    message: InboundMessage,
+    raw: Mapping[str, object],
+    *,
+    age: timedelta = timedelta(),
+) -> int:
+    """Commit a text as it came, `age` after it was sent; its id, also when it had come before.
 
     Whoever writes is a person from now on, so that a STOP from an unknown number is kept, too.
+    Words that come after a text that was listed without them become its own.
     Raises DataError for what no provider would send.
     """
     wanted = (account_id, message.provider_ref[:LONGEST_REF])
+    text = message.text.replace("\0", "\ufffd")
+    kept = sql.json({**raw, "opted_out": message.is_provider_optout, **_traits(message)})
     with transaction.atomic():
         person_id = _person(message.from_e164)
         found = sql.rows(
             STORE,
             *(account_id, account_id, message.to_value, person_id, wanted[1]),
             *(message.from_e164[:LONGEST_VALUE], message.to_value[:LONGEST_VALUE]),
-            *(
-                message.text.replace("\0", "\ufffd"),
-                sql.json({**raw, "opted_out": message.is_provider_optout, **_part(message)}),
-            ),
+            *(text, kept, age),
         )
-        return int((found or sql.rows(STORED, *wanted))[0][0])
+        if found:
+            return int(found[0][0])
+        inbound_id, is_wordless = sql.one(STORED, *wanted)
+        if is_wordless and message.has_words:
+            sql.count(HEARD_AT_LAST, text, kept, inbound_id)
+        return int(inbound_id)
 
 
-def _part(message: InboundMessage) -> dict[str, object]:
-    return {"part": asdict(message.part)} if message.part else {}
+def _traits(message: InboundMessage) -> dict[str, object]:
+    part: dict[str, object] = {"part": asdict(message.part)} if message.part else {}
+    return part if message.has_words else {**part, "wordless": True}
 
 
 def _person(phone: str) -> int | None:
@@ -215,6 +232,8 @@ def _whole(arrived: Arrived) -> Arrived | None:
 def _label(arrived: Arrived) -> Label:
     if arrived.raw.get("opted_out"):
         return Label.STOP  # the provider has closed its own door already
+    if arrived.raw.get("wordless"):
+        return Label.REVIEW  # it may have said STOP
     words = sql.rows(WORDS, arrived.brand_id) if arrived.brand_id else []
     label = classify(arrived.text, keywords={word: Label(label) for word, label in words})
     return label if arrived.is_whole or label == Label.STOP else Label.REVIEW

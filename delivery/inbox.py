@@ -30,6 +30,7 @@ APPLIER = 0x41504C59  # ... of the one process that applies
 CHUNK = 1000
 UNMATCHED_WAITS = timedelta(minutes=10)
 TWICE_TAKEN = "taken_twice"
+NO_FORM = (b"{", b"[", b"<")  # what the body of a form never begins with
 
 APPEND = """
 SELECT pg_advisory_xact_lock_shared(%s);
@@ -64,6 +65,12 @@ WHERE e.applied_at IS NULL AND e.id > %s AND e.id <= %s ORDER BY e.id LIMIT %s
 SETTLE = """
 UPDATE delivery_webhookevent e SET applied_at = %s, result = v.result
 FROM unnest(%s::bigint[], %s::text[]) AS v (id, result) WHERE e.id = v.id
+"""
+
+# Accounts with a message of unknown fate, whose look-up may yet tell the id that a report names.
+ASKED = """
+SELECT DISTINCT a.account_id FROM delivery_lookup l JOIN delivery_attempt a ON a.id = l.attempt_id
+WHERE l.next_at IS NOT NULL AND a.account_id = ANY(%s::bigint[])
 """
 
 IS_WAITING = "SELECT EXISTS (SELECT 1 FROM delivery_webhookevent WHERE applied_at IS NULL)"
@@ -118,13 +125,17 @@ def append(account_id: int, reports: Sequence[tuple[DeliveryReport, Callback]]) 
 
 
 def to_raw(callback: Callback) -> dict[str, Any]:
-    """What is kept of a callback: all but its headers, which hold its signature."""
+    """What is kept of a callback: all but its headers, which hold its signature.
+
+    The body of a form is kept as its fields; some post JSON or XML and call it a form.
+    """
     raw: dict[str, Any] = {
         "method": callback.method,
         "query": dict(callback.query),
         "form": dict(callback.form),
     }
-    if not callback.form and callback.body:
+    is_a_form = callback.form and not callback.body.lstrip().startswith(NO_FORM)
+    if callback.body and not is_a_form:
         raw["body"] = callback.body.decode(errors="replace")
     return raw
 
@@ -285,6 +296,8 @@ def _settle(events: Sequence[Event], run: Run, now: datetime) -> Settled:
     applied = outcomes.apply_reports(reports)
     results = applied.results | {event.id: "unreadable" for event in events if event.report is None}
     waiting = {event_id for ids in applied.taken_after_all.values() for event_id in ids}
+    late = [event for event in events if event.received_at <= now - UNMATCHED_WAITS]
+    asked = _asked({event.account_id for event in late if _names_their_id_alone(event)})
     for event in events:
         if event.id in results or event.report is None:
             continue
@@ -293,7 +306,8 @@ def _settle(events: Sequence[Event], run: Run, now: datetime) -> Settled:
         if event.about in run.doubted:
             continue
         run.unmatched.add(event.about)
-        if event.received_at <= now - UNMATCHED_WAITS:
+        is_open = event.account_id in asked and _names_their_id_alone(event)
+        if event.received_at <= now - UNMATCHED_WAITS and not is_open:
             results[event.id] = What.ORPHAN.value
     if results:
         sql.count(SETTLE, now, list(results), list(results.values()))
@@ -306,3 +320,14 @@ def _settle(events: Sequence[Event], run: Run, now: datetime) -> Settled:
     became = [(results.get(event.id, ""), event.account_id) for event in events]
     rare = [(What(word), account_id) for word, account_id in became if word in What.values]
     return Settled(taken=applied.taken_after_all, rare=rare)
+
+
+def _names_their_id_alone(event: Event) -> bool:
+    return event.report is not None and not event.report.ref
+
+
+def _asked(account_ids: set[int]) -> set[int]:
+    """Those of the accounts that are still asked about a message."""
+    if not account_ids:
+        return set()
+    return {account_id for (account_id,) in sql.rows(ASKED, sorted(account_ids))}

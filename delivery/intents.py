@@ -15,10 +15,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from campaigns.rendering import one_line
 from delivery import sql, strikes
-from delivery.allowances import cap_keys
+from delivery.allowances import cap_keys, warm_keys
 from delivery.claims import Claimed, put_back
 from delivery.facts import Gathered
+from delivery.mail_steps import addressed, unsubscribe_url
 from delivery.states import Status
 from delivery.steps import Draft, Facts, Hold, LaneFacts, Refuse
 from providers.base import Access, SendRequest, ref_in_batch
@@ -32,12 +34,19 @@ SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[]) RETURNING code, id
 
 ATTEMPTS = """
 INSERT INTO delivery_attempt (message_id, account_id, number_id, sender, ref, request_ref, text,
-                              segments, brand_day, intent_at)
-SELECT message_id, account_id, number_id, %s::uuid, ref, request_ref, text, segments, brand_day, %s
+                              segments, brand_day, counted_on, intent_at)
+SELECT message_id, account_id, number_id, %s::uuid, ref, request_ref, text, segments, brand_day,
+       string_to_array(counted_on, ' '), %s
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-            %s::int[], %s::date[])
-     AS a (message_id, account_id, number_id, ref, request_ref, text, segments, brand_day)
+            %s::int[], %s::date[], %s::text[])
+     AS a (message_id, account_id, number_id, ref, request_ref, text, segments, brand_day,
+           counted_on)
 ORDER BY message_id RETURNING message_id, id
+"""
+
+MAILS = """
+INSERT INTO delivery_mailcontent (attempt_id, owner_id, subject, html)
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[])
 """
 
 PERSONS = """
@@ -125,8 +134,12 @@ def write(
     )
     pairs = [(item.row, item.verdict) for item in drafts if isinstance(item.verdict, Draft)]
     refs = _refs(pairs, facts)
+    pairs = [
+        (row, addressed(draft, one.ref)) for (row, draft), one in zip(pairs, refs, strict=True)
+    ]
     links = _write_links([draft for _, draft in pairs], facts, gathered.links)
     attempt_ids = _write_attempts([draft for _, draft in pairs], refs, facts, sender, now)
+    _write_mails([draft for _, draft in pairs], attempt_ids)
     _write_persons(facts, now)
     struck = strikes.apply(
         [(item.row, item.verdict.step) for item in decided if isinstance(item.verdict, Struck)], now
@@ -230,8 +243,27 @@ def _write_attempts(
             [draft.text for draft in drafts],
             [draft.segments for draft in drafts],
             [facts.brands[draft.brand_id].today for draft in drafts],
+            [_counted_on(draft, facts) for draft in drafts],
         )
     )
+
+
+def _counted_on(draft: Draft, facts: Facts) -> str | None:
+    """The counters of limits a day that it counts on; answers too, though none holds them."""
+    return " ".join(limit.key for limit in facts.limits_of(draft)) or None
+
+
+def _write_mails(drafts: Sequence[Draft], attempt_ids: Mapping[int, int]) -> None:
+    """What e-mails say beside their text; a batch of texts has none and asks nothing."""
+    mails = [(attempt_ids[draft.message_id], draft.mail) for draft in drafts if draft.mail]
+    if mails:
+        sql.count(
+            MAILS,
+            [attempt_id for attempt_id, _ in mails],
+            [mail.owner_id for _, mail in mails],
+            [mail.subject for _, mail in mails],
+            [mail.html for _, mail in mails],
+        )
 
 
 def _write_persons(facts: Facts, now: datetime) -> None:
@@ -277,7 +309,7 @@ def _write_stickies(drafts: Sequence[Draft], before: Mapping[int, int | None]) -
     moved = {
         (draft.person_id, draft.brand_id): draft.lane_id
         for draft in drafts
-        if draft.counts and before.get(draft.message_id) != draft.lane_id
+        if draft.sticks and before.get(draft.message_id) != draft.lane_id
     }
     if moved:
         keys = sorted(moved)
@@ -292,12 +324,25 @@ def _write_stickies(drafts: Sequence[Draft], before: Mapping[int, int | None]) -
 def _count(
     drafts: Sequence[Draft], decided: Sequence[Decided], facts: Facts, now: datetime
 ) -> None:
-    """Last of all, for these rows are the ones every batch of a brand must pass."""
+    """Last of all, for these rows are the ones every batch of a brand must pass.
+
+    Carriers and providers count answers too, which go out beside all caps: they alone may go past
+    the end of a limit, so only what else was taken is checked.
+    """
     counts: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
+    taken: set[str] = set()
     for draft in drafts:
+        costs = {limit.key: limit.cost(draft.segments) for limit in facts.limits_of(draft)}
+        counts.update(costs)
         if draft.counts:
             today = facts.brands[draft.brand_id].today
-            counts.update(cap_keys(draft.brand_id, draft.campaign_id, today))
+            caps = cap_keys(draft.brand_id, draft.campaign_id, today)
+            caps += warm_keys(draft.lane_id, facts.lanes[draft.lane_id].warm_from)
+            counts.update(caps)
+            taken.update(caps, costs)
+        else:
+            answers.update(costs)
     for item in decided:
         if item.row.campaign_id is not None:
             counts[strikes.decided_key(item.row.campaign_id)] += 1
@@ -306,7 +351,7 @@ def _count(
     keys = sorted(counts)
     used: dict[str, int] = dict(sql.rows(COUNTERS, keys, [counts[key] for key in keys]))
     for key, cap in facts.budget.caps.items():
-        if used.get(key, 0) > cap:
+        if key in taken and used.get(key, 0) - answers[key] > cap:
             raise CapFull(key)
     strikes.pause_failing(
         [item.row for item in decided if isinstance(item.verdict, Struck)], used, now
@@ -331,7 +376,6 @@ def _intent(row: Claimed, draft: Draft, refs: Refs, attempt_id: int, facts: Fact
         send=SendRequest(
             ref=refs.ref,
             request_ref=refs.request_ref,
-            to_e164=draft.to,
             from_value=lane.value,
             from_kind=lane.kind,
             text=draft.text,
@@ -339,8 +383,22 @@ def _intent(row: Claimed, draft: Draft, refs: Refs, attempt_id: int, facts: Fact
             status_callback_url=status_url(access, lane.account_id, refs.request_ref or refs.ref),
             not_after=ends_at,
             decided_at=facts.now,
+            **_recipient(draft, refs, facts),
         ),
     )
+
+
+def _recipient(draft: Draft, refs: Refs, facts: Facts) -> dict[str, str]:
+    """Whom it is for, and what only an e-mail has."""
+    if draft.mail is None:
+        return {"to_e164": draft.to}
+    return {
+        "to_email": draft.to,
+        "from_name": one_line(facts.brands[draft.brand_id].name),
+        "subject": draft.mail.subject,
+        "html": draft.mail.html,
+        "unsubscribe_url": unsubscribe_url(refs.ref),
+    }
 
 
 def strike(row: Claimed, *, step: str, now: datetime) -> None:

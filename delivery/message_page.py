@@ -16,14 +16,35 @@ from django.db.models import Count, Min, Q, QuerySet
 from brands import access, clock
 from brands.access import Ability, Visitor
 from brands.models import Installation
-from campaigns.rendering import MissingValue, fill_in
-from delivery.explain import Clicks, Clock, Step, Told, because, kind_of_sending, passed, story
+from campaigns.rendering import (
+    Mail,
+    MissingValue,
+    fill_in,
+    fill_in_mail,
+    framed,
+    with_unsubscribe,
+)
+from delivery.explain import (
+    Clicks,
+    Clock,
+    Step,
+    Told,
+    because,
+    is_mail,
+    kind_of_sending,
+    means,
+    passed,
+    story,
+)
+from delivery.mail_steps import unsubscribe_url
 from delivery.models import Attempt, Due, Inbound, Message, Outcome, Strike
 from delivery.replies import texts
+from delivery.rows import address_of
 from delivery.states import Kind, Reason, Status
-from delivery.wording import MEANS, REPORTS, SENDINGS, TONES
+from delivery.wording import REPORTS, SENDINGS, TONES
 from links.codes import link_url
 from links.models import Click
+from providers.models import Channel
 from providers.segments import Segments, count
 
 # A message's attempts have two partial indexes and no whole one: both must be named.
@@ -36,6 +57,10 @@ OUTCOME_TONES: Mapping[Outcome, str] = {
     Outcome.NOT_SENT: "warn",
     Outcome.UNKNOWN: "warn",
 }
+NOT_SHOWN = "What it says to everybody. Your role does not show what it said to this person."
+NOT_FILLED_IN = "What it says to everybody. For this person it cannot be filled in."
+NEVER_SENT = "Never sent. As things stand it would say this."
+UNKNOWN_YET = unsubscribe_url("…")  # its letters are drawn with each try
 NAMES = ("first_name", "last_name", "city", "state", "zip_code")
 
 
@@ -47,11 +72,17 @@ class Words:
     note: str = ""
     is_template: bool = False
     is_made: bool = False
+    mail: Mail | None = None  # of an e-mail: all that it says
 
     @property
     def size(self) -> Segments | None:
-        """None for what was never tried: its length is not certain."""
-        return count(self.text) if self.is_made else None
+        """None for what was never tried, whose length is not certain, and for an e-mail."""
+        return count(self.text) if self.is_made and self.mail is None else None
+
+    @property
+    def html(self) -> str:
+        """As a page may show it: in a frame without any rights."""
+        return framed(self.mail.html) if self.mail else ""
 
 
 def page_of(message_id: int, user: Visitor) -> dict[str, Any]:
@@ -67,9 +98,10 @@ def page_of(message_id: int, user: Visitor) -> dict[str, Any]:
         "message": message,
         "status": status,
         "tone": "warn" if due is not None and due.reason else TONES[status],
-        "means": MEANS[status],
+        "means": means(message),
         "reason": reason,
-        "to": access.shown(user, message.person.phone or message.person.email, message.brand_id),
+        "to": access.shown(user, address_of(message), message.brand_id),
+        "channel": Channel.EMAIL.label if is_mail(message) else Channel.SMS.label,
         "may_read": may_read,
         "sending": SENDINGS.get(kind_of_sending(message), "A message"),
         "words": words(message, attempts, may_read=may_read),
@@ -83,13 +115,14 @@ def page_of(message_id: int, user: Visitor) -> dict[str, Any]:
 
 def attempts_of(message_id: int) -> QuerySet[Attempt]:
     rows = Attempt.objects.filter(EITHER_INDEX, message_id=message_id)
-    return rows.select_related("account", "number").order_by("id")
+    return rows.select_related("account", "number", "mail", "lookup").order_by("id")
 
 
 def read(message_id: int) -> Message:
     """The message with all it points at. Raises Message.DoesNotExist."""
     return Message.objects.select_related(
         *("brand", "campaign__lead_list", "slot__template_version", "lead__places", "person"),
+        "lead__email_person",
         *("link", "inbound", "single__asked_by", "due__lane__account"),
     ).get(pk=message_id)
 
@@ -156,6 +189,7 @@ def in_the_way(message: Message, due: Due | None, now: datetime) -> list[Reason]
     is_answer = message.kind == Kind.REPLY  # a paused brand still answers
     out_of_use = (lane.paused_at, lane.retired_at, account.paused_at, account.retired_at)
     rests = lane.rests_until is not None and lane.rests_until > now
+    rests = (rests and not (is_answer and lane.rests_because)) or not account.halves
     found = {
         Reason.STOP_ALL: installation is None or installation.stopped_at is not None,
         Reason.BRAND_PAUSED: message.brand.paused_at is not None and not is_answer,
@@ -167,25 +201,48 @@ def in_the_way(message: Message, due: Due | None, now: datetime) -> list[Reason]
 
 def words(message: Message, attempts: Sequence[Attempt], *, may_read: bool) -> Words:
     """What was sent, else what would be; for who may not read it, the template of all."""
+    if is_mail(message):
+        return mail_words(message, attempts, may_read=may_read)
     if attempts and may_read:
-        left = any(not attempt.is_not_sent for attempt in attempts)
-        return Words(
-            attempts[-1].text, "" if left else "No try of it left the house.", is_made=True
-        )
+        return Words(attempts[-1].text, _left(attempts), is_made=True)
     template, values, leads_to = _template(message)
     if not may_read:
-        note = "What it says to everybody. Your role does not show what it said to this person."
-        return Words(template, note, is_template=True)
+        return Words(template, NOT_SHOWN, is_template=True)
     brand = message.brand
     link = link_of(message) if leads_to else ""
     try:
         filled = fill_in(template, {**values, "brand": brand.name, "link": link}).strip()
     except MissingValue:
-        note = "What it says to everybody. For this person it cannot be filled in."
-        return Words(template, note, is_template=True)
+        return Words(template, NOT_FILLED_IN, is_template=True)
     if message.kind != Kind.REPLY and brand.opt_out_line not in filled:
         filled = f"{filled} {brand.opt_out_line}"
-    return Words(filled, "Never sent. As things stand it would say this.")
+    return Words(filled, NEVER_SENT)
+
+
+def _left(attempts: Sequence[Attempt]) -> str:
+    left = any(not attempt.is_not_sent for attempt in attempts)
+    return "" if left else "No try of it left the house."
+
+
+def mail_words(message: Message, attempts: Sequence[Attempt], *, may_read: bool) -> Words:
+    """The same of an e-mail, with its subject and HTML."""
+    if attempts and may_read:
+        last = attempts[-1]
+        said = Mail(last.mail.subject, last.text, last.mail.html)
+        return Words(said.text, _left(attempts), is_made=True, mail=said)
+    single = getattr(message, "single", None)
+    version = message.slot.template_version if message.slot else None
+    source = single or version
+    template = Mail(source.subject, source.text, source.html) if source else Mail("", "")
+    if not may_read:
+        return Words(template.text, NOT_SHOWN, is_template=True, mail=template)
+    values = single.values if single else {name: getattr(message.lead, name, "") for name in NAMES}
+    ours = {"brand": message.brand.name, "link": link_of(message), "unsubscribe": UNKNOWN_YET}
+    try:
+        filled = with_unsubscribe(fill_in_mail(template, {**values, **ours}), UNKNOWN_YET)
+    except MissingValue:
+        return Words(template.text, NOT_FILLED_IN, is_template=True, mail=template)
+    return Words(filled.text, NEVER_SENT, mail=filled)
 
 
 def link_of(message: Message) -> str:

@@ -14,8 +14,8 @@ from datetime import datetime
 from django.db import transaction
 
 from compliance import consent
-from delivery import faults, ladder, people, references, retries, revival, sql
-from delivery.allowances import cap_keys
+from delivery import faults, ladder, limits, people, references, retries, revival, sql, weighing
+from delivery.allowances import cap_keys, warm_keys
 from delivery.models import Outcome as Stored
 from delivery.reports import LONGEST_REF, Reported, Standing, is_undeliverable
 from delivery.retries import Undone
@@ -35,13 +35,15 @@ UPDATE delivery_attempt a SET outcome = v.outcome, is_not_sent = v.outcome = 'no
        provider_refs = CASE v.provider_refs
            WHEN '' THEN a.provider_refs ELSE string_to_array(v.provider_refs, ' ') END,
        error_class = v.error_class, code = v.code, fault = v.fault, answered_at = %s,
-       segments_said = coalesce(v.segments, a.segments_said)
+       segments_said = coalesce(v.segments, a.segments_said),
+       blocked_at = CASE WHEN v.blocked THEN %s ELSE a.blocked_at END
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::smallint[])
-     AS v (id, outcome, provider_refs, error_class, code, fault, segments)
+            %s::smallint[], %s::bool[], %s::text[])
+     AS v (id, outcome, provider_refs, error_class, code, fault, segments, blocked, word)
 WHERE a.id = v.id
   AND (a.outcome = '' OR (a.outcome = 'unknown' AND v.outcome = 'accepted'))
-RETURNING a.id, a.account_id, a.provider_refs), {references.KEEP}
+RETURNING a.id, a.account_id, a.provider_refs, a.sender, v.word), {references.KEEP},
+{weighing.TALLY}
 SELECT id FROM stored
 """  # noqa: S608 - of constants
 
@@ -86,8 +88,11 @@ WHERE p.id IN (SELECT m.person_id FROM delivery_message m WHERE m.id = ANY(%s::b
 """
 
 GIVE_BACK = """
+WITH held AS MATERIALIZED (
+    SELECT key FROM delivery_capcounter WHERE key = ANY(%s::text[]) ORDER BY key FOR NO KEY UPDATE
+)
 UPDATE delivery_capcounter c SET used = c.used - v.used
-FROM unnest(%s::text[], %s::bigint[]) AS v (key, used) WHERE c.key = v.key
+FROM held JOIN unnest(%s::text[], %s::bigint[]) AS v (key, used) USING (key) WHERE c.key = held.key
 """
 
 FIND_REPORTED = "SELECT ref, message_id FROM delivery_attempt WHERE ref = ANY(%s::text[])"
@@ -112,9 +117,10 @@ UPDATE delivery_attempt a SET report_status = v.status, report_code = v.code, re
                             ELSE a.provider_refs || string_to_array(v.provider_refs, ' ') END,
        reported_parts = coalesce(v.parts, a.reported_parts),
        answered_at = coalesce(a.answered_at, %s),
-       outcome = CASE WHEN a.outcome IN ('', 'unknown') THEN 'accepted' ELSE a.outcome END
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::jsonb[])
-     AS v (id, status, code, provider_refs, parts)
+       outcome = CASE WHEN a.outcome IN ('', 'unknown') THEN 'accepted' ELSE a.outcome END,
+       blocked_at = CASE WHEN v.blocked THEN coalesce(a.blocked_at, %s) ELSE a.blocked_at END
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::bool[])
+     AS v (id, status, code, provider_refs, parts, blocked)
 WHERE a.id = v.id RETURNING a.id, a.account_id, a.provider_refs), {references.KEEP}
 SELECT count(*) FROM stored
 """  # noqa: S608
@@ -171,6 +177,11 @@ class Settled:
         return isinstance(self.outcome, Rejected) and self.outcome.opted_out
 
     @property
+    def is_blocked(self) -> bool:
+        """Whether a carrier refused to pass it on."""
+        return isinstance(self.outcome, Rejected) and self.outcome.carrier_blocked
+
+    @property
     def says_undeliverable(self) -> bool:
         return isinstance(self.outcome, Rejected) and is_undeliverable(self.outcome)
 
@@ -195,14 +206,15 @@ _STORED: dict[type[Outcome], Stored] = {
 }
 
 
-def record(settled: Sequence[Settled]) -> int:
+def record(settled: Sequence[Settled], *, is_fresh: bool = False) -> int:
     """Store outcomes, in attempt order, with all their consequences; returns how many were news.
 
     Idempotent: an attempt whose answer is known keeps it, but for an unknown that was accepted.
+    `is_fresh`: they just came off the wire, and tell how the account does.
     Retries deadlocks and time-outs; raises OperationalError when they go on.
     """
     ordered = sorted(map(_storable, settled), key=lambda item: item.attempt_id)
-    return retried(lambda: _record(ordered)) if ordered else 0
+    return retried(lambda: _record(ordered, is_fresh=is_fresh)) if ordered else 0
 
 
 def _storable(item: Settled) -> Settled:
@@ -218,13 +230,13 @@ def _is_storable(provider_ref: str) -> bool:
     )
 
 
-def _record(settled: Sequence[Settled]) -> int:
+def _record(settled: Sequence[Settled], *, is_fresh: bool) -> int:
     with transaction.atomic():
         now = begin()
         undone = [item for item in settled if item.stored in (Stored.NOT_SENT, Stored.REJECTED)]
         if undone:
             _lock_persons(undone)
-        news = {attempt_id for (attempt_id,) in _store_attempts(settled, now)}
+        news = {attempt_id for (attempt_id,) in _store_attempts(settled, now, is_fresh)}
         unknown = [item.attempt_id for item in settled if item.stored == Stored.UNKNOWN]
         if unknown:
             ladder.watch(sorted(news.intersection(unknown)), now)
@@ -259,10 +271,10 @@ def _lock_persons(undone: Sequence[Settled]) -> None:
     )
 
 
-def _store_attempts(settled: Sequence[Settled], now: datetime) -> list[sql.Row]:
+def _store_attempts(settled: Sequence[Settled], now: datetime, is_fresh: bool) -> list[sql.Row]:
     return sql.rows(
         ATTEMPTS,
-        now,
+        *(now, now),
         [item.attempt_id for item in settled],
         [item.stored.value for item in settled],
         [" ".join(item.provider_refs) for item in settled],
@@ -270,7 +282,10 @@ def _store_attempts(settled: Sequence[Settled], now: datetime) -> list[sql.Row]:
         [item.code for item in settled],
         [item.fault for item in settled],
         [item.segments for item in settled],
+        [item.is_blocked for item in settled],
+        [weighing.word_of(item.outcome) if is_fresh else "" for item in settled],
         references.BY_ID,
+        now,
     )
 
 
@@ -313,11 +328,13 @@ def _undo(undone: Sequence[Settled], now: datetime) -> None:
 def _give_back(rows: Sequence[Undone]) -> None:
     counts: Counter[str] = Counter()
     for row in rows:
+        counts.update(limits.given_back(row.counted_on, row.segments))
         if row.kind != Kind.REPLY:
             counts.update(cap_keys(row.brand_id, row.campaign_id, row.brand_day))
+            counts.update(warm_keys(row.number_id, row.warm_from))
     keys = sorted(counts)
     if keys:
-        sql.rows(GIVE_BACK, keys, [counts[key] for key in keys])
+        sql.rows(GIVE_BACK, keys, keys, [counts[key] for key in keys])
 
 
 def _believe(*, opted_out: Sequence[int], undeliverable: Sequence[int], note: str) -> None:
@@ -325,8 +342,11 @@ def _believe(*, opted_out: Sequence[int], undeliverable: Sequence[int], note: st
     if opted_out:
         said = people.with_linked(people.of_messages(opted_out))
         consent.opt_out(sorted(said), source="provider", note=note)
-    if undeliverable:
-        consent.mark_undeliverable(sorted(people.of_messages(undeliverable)))
+    phones, mailboxes = people.owners_of(undeliverable)
+    if phones:
+        consent.mark_undeliverable(sorted(phones))
+    if mailboxes:
+        consent.mark_email_undeliverable(sorted(mailboxes))
 
 
 # --- delivery reports ---------------------------------------------------------------------------
@@ -404,12 +424,13 @@ def _write_reported(news: Sequence[Standing], now: datetime) -> None:
     ordered = sorted(news, key=lambda one: one.attempt_id)
     sql.rows(
         REPORTED,
-        *(now, now),
+        *(now, now, now),
         [one.attempt_id for one in ordered],
         [one.report_status for one in ordered],
         [one.report_code for one in ordered],
         [" ".join(one.new_refs) for one in ordered],
         [sql.json(one.parts) if one.parts else None for one in ordered],
+        [one.is_blocked for one in ordered],
         references.BY_ID,
     )
     moved = sorted((one for one in news if one.status != one.began), key=lambda one: one.message_id)

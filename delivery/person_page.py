@@ -29,7 +29,7 @@ from delivery.explain import Clock, in_short, kind_of_sending, small
 from delivery.facts import KEEP_RECENT
 from delivery.models import Inbound, Message
 from delivery.states import Reason, Status
-from delivery.wording import DO, LABELS, SENDINGS, TONES
+from delivery.wording import BOUNCES, DO, LABELS, SENDINGS, TONES
 from leads.models import Lead, ListEntry
 
 MOST_MESSAGES, MOST_TEXTS, MOST_BRANDS = 20, 10, 20
@@ -185,16 +185,30 @@ def keeps(known: Known, user: Visitor, at: Clock, now: datetime) -> list[Keep]:
     person = known.person
     found = [*_opt_outs(known, user, at), *_holds(known, at)]
     if person.undeliverable_at:
-        words = f"{Reason.UNDELIVERABLE.label}, since {at.said(person.undeliverable_at)}"
-        found.append(Keep(words, DO[Reason.UNDELIVERABLE]))
+        words = f"{Reason.UNDELIVERABLE.label} for texts, since"
+        found.append(Keep(f"{words} {at.said(person.undeliverable_at)}", DO[Reason.UNDELIVERABLE]))
+    found += _bounces(known, at)
     if person.sunset_at:
         words = f"{Reason.SUNSET.label}, noticed {at.said(person.sunset_at)}"
         found.append(Keep(words, DO[Reason.SUNSET]))
     if not person.phone:
-        found.append(Keep(Reason.NO_ADDRESS.label, DO[Reason.NO_ADDRESS]))
+        found.append(Keep("Texts: there is no phone number", DO[Reason.NO_ADDRESS]))
     for lead in known.leads:
         found += _against_a_lead(lead)
     return [*found, *_limit(person, at, now)]
+
+
+def _bounces(known: Known, at: Clock) -> list[Keep]:
+    """Mailboxes of theirs that do not exist; a text may reach them all the same."""
+    return [
+        Keep(
+            f"E-mail: {access.masked(one.email)} does not exist, since"
+            f" {at.said(one.email_undeliverable_at)}",
+            BOUNCES,
+        )
+        for one in (known.person, *_linked(known))
+        if one.email and one.email_undeliverable_at
+    ]
 
 
 def _against_a_lead(lead: Lead) -> list[Keep]:
@@ -366,4 +380,5 @@ def _kept_out(known: Known, slot: Slot, entry: ListEntry | None) -> list[Suppres
     if entry is None:
         return []
     rejoin = known.rejoins.get(slot.campaign.brand_id)
-    return suppressions(known.person, entry.lead, rejoin.after_event_id if rejoin else None)
+    after, channel = rejoin.after_event_id if rejoin else None, slot.campaign.channel
+    return suppressions(known.person, entry.lead, after, channel)

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis
 
 from brands import clock
-from delivery import sql
-from delivery.allowances import cap_keys
+from delivery import limit_rows, sql
+from delivery.allowances import cap_keys, warm_keys
 from delivery.claims import REPLIES, Grant
 from delivery.facts import COUNTERS, local_day
 from delivery.intents import Intent
-from providers.rates import Breaker, Granted, Limits, Mark, Returned, Want, grant, raise_mark
+from delivery.limits import Bound, Owners
+from delivery.probing import Probes
+from delivery.room import Room
+from delivery.tokens import Tokens
+from providers.rates import Breaker, Granted, Limits, Mark, Want, grant, raise_mark
 
 KEEP_OUTLINE = 0.2  # seconds, or longer where reading it would else take a tenth of the time
 MOST_A_PAIR = 500
@@ -42,8 +45,9 @@ WITH RECURSIVE clock AS MATERIALIZED (SELECT sendonce_now() AS now), pairs AS (
         ORDER BY queue, lane_id LIMIT 1) d
 )
 SELECT p.queue, p.lane_id, w.due, w.segments, b.id, a.id,
-       n.segments_per_second, a.segments_per_second, b.segments_per_second,
-       b.fairness_weight, b.zone, b.daily_cap, c.daily_cap
+       sendonce_pace(n, clock.now), a.segments_per_second, b.segments_per_second,
+       b.fairness_weight, b.zone, b.daily_cap, c.daily_cap, n.kind, a.halves = 0,
+       sendonce_warm_ceiling(n, clock.now), sendonce_warm_from(n, clock.now)
 FROM clock CROSS JOIN pairs p
 CROSS JOIN LATERAL (
     SELECT count(*) AS due, max(segments) AS segments, max(brand_id) AS brand_id FROM (
@@ -59,7 +63,7 @@ CROSS JOIN brands_installation i
 WHERE w.due > 0 AND i.stopped_at IS NULL AND (b.paused_at IS NULL OR p.queue = 0)
   AND c.paused_at IS NULL AND n.paused_at IS NULL AND n.retired_at IS NULL
   AND a.paused_at IS NULL AND a.retired_at IS NULL
-  AND coalesce(n.rests_until <= clock.now, true)
+  AND (coalesce(n.rests_until <= clock.now, true) OR p.queue = 0 AND n.rests_because <> '')
 """
 
 WHOLE_OUTLINE = OUTLINE.format(queues="true")
@@ -73,7 +77,8 @@ SELECT coalesce((SELECT max(id) FROM delivery_attempt), 0),
 ALONE = """
 SELECT DISTINCT ON (d.lane_id, d.brand_id)
        d.message_id, d.lane_id, d.queue, d.segments, n.account_id, d.brand_id,
-       n.segments_per_second, a.segments_per_second, b.segments_per_second
+       sendonce_pace(n, sendonce_now()), a.segments_per_second, b.segments_per_second, n.kind,
+       a.halves = 0
 FROM delivery_due d
 JOIN providers_sendernumber n ON n.id = d.lane_id
 JOIN providers_provideraccount a ON a.id = n.account_id
@@ -84,7 +89,7 @@ WHERE d.crashes > 0 AND d.not_before <= sendonce_now() AND d.expires_at > sendon
   AND i.stopped_at IS NULL AND (b.paused_at IS NULL OR d.queue = 0)
   AND c.paused_at IS NULL AND n.paused_at IS NULL AND n.retired_at IS NULL
   AND a.paused_at IS NULL AND a.retired_at IS NULL
-  AND coalesce(n.rests_until <= sendonce_now(), true)
+  AND (coalesce(n.rests_until <= sendonce_now(), true) OR d.queue = 0 AND n.rests_because <> '')
 ORDER BY d.lane_id, d.brand_id, d.not_before
 """
 
@@ -106,13 +111,25 @@ class Pair:
     zone: str
     brand_cap: int | None
     campaign_cap: int | None
+    kind: str
+    is_out: bool = False
+    warm_ceiling: int | None = None
+    warm_from: datetime | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.queue, self.lane_id
+
+    @property
+    def owners(self) -> Owners:
+        return Owners(self.lane_id, self.account_id, self.kind, self.brand_id)
 
     @property
     def a_second(self) -> int:
         """Rows the number can send in a second, at least one; no call is granted more of them."""
         return max(int(self.lane_rate // max(self.segments, 1)), 1)
 
-    def want(self, rows: int) -> Want:
+    def want(self, rows: int, paces: tuple[int, ...] = ()) -> Want:
         return Want(
             queue=self.queue,
             lane_id=self.lane_id,
@@ -121,26 +138,39 @@ class Pair:
             rows=rows,
             segments_each=self.segments,
             is_reply=self.queue == REPLIES,
+            paces=paces,
         )
 
 
-@dataclass(slots=True)
-class Tokens:
-    """Segments by lane, account and brand."""
+class Alone(NamedTuple):
+    """A row that was in the hands of a worker that died."""
 
-    lanes: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
-    accounts: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
-    brands: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    message_id: int
+    lane_id: int
+    queue: int
+    segments: int
+    account_id: int
+    brand_id: int
+    lane_rate: float
+    account_rate: float | None
+    brand_rate: float | None
+    kind: str
+    is_out: bool
 
-    def add(self, want: Want, segments: int) -> None:
-        self.lanes[want.lane_id] += segments
-        self.accounts[want.account_id] += segments
-        if not want.is_reply:
-            self.brands[want.brand_id] += segments
+    @property
+    def owners(self) -> Owners:
+        return Owners(self.lane_id, self.account_id, self.kind, self.brand_id)
 
-    def as_returned(self) -> Returned:
-        return Returned(
-            lanes=dict(self.lanes), accounts=dict(self.accounts), brands=dict(self.brands)
+    def want(self, paces: tuple[int, ...]) -> Want:
+        return Want(
+            queue=self.queue,
+            lane_id=self.lane_id,
+            account_id=self.account_id,
+            brand_id=self.brand_id,
+            rows=1,
+            segments_each=self.segments,
+            is_reply=self.queue == REPLIES,
+            paces=paces,
         )
 
 
@@ -167,11 +197,12 @@ class Picker:
         self._redis = redis
         self._installation = installation
         self._breaker = breaker
+        self._probes = Probes()
         self._places = places
         self._random = random.Random()  # noqa: S311 - fairness, not secrecy
         self._pairs: list[Pair] = []
-        self._room: dict[str, int] = {}
-        self._keys: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._room = Room()
+        self._bound = Bound()
         self._keep_until = float("-inf")
         self._waits: dict[tuple[int, int, bool], float] = {}
         self._tokens = Tokens()
@@ -194,28 +225,40 @@ class Picker:
 
     def grant_alone(self) -> int | None:
         """A row that was in the hands of a worker that died, with its tokens taken."""
-        found = sql.rows(ALONE) if self._takes_suspects else []
+        found = [Alone(*row) for row in sql.rows(ALONE)] if self._takes_suspects else []
+        bound = limit_rows.read([one.owners for one in found], clock.now())
+        self._limits = replace(self._limits, paces={**self._limits.paces, **bound.paces()})
         self._random.shuffle(found)
-        for message_id, lane, queue, segments, account, brand, *rates in found:
-            want = Want(
-                queue=queue, lane_id=lane, account_id=account, brand_id=brand, rows=1,
-                segments_each=segments, is_reply=queue == REPLIES,
-            )  # fmt: skip
-            if self._may_ask_for(want) and self._is_granted(want, rates):
-                return int(message_id)
+        for one in found:
+            want = one.want(bound.pace_ids(one.owners, is_reply=one.queue == REPLIES))
+            if self._may_ask_for(want, one.is_out) and self._is_granted(want, one):
+                return one.message_id
         return None
 
-    def _may_ask_for(self, want: Want) -> bool:
+    def _may_ask_for(self, want: Want, is_out: bool) -> bool:
         now = time.monotonic()
         if self._waits.get(_tokens_of(want), 0.0) > now or not self._places(want.account_id):
             return False
-        return self._breaker.room(want.account_id, 1, now=now) > 0
+        return self._allowed(want.account_id, 1, is_out, now) > 0
 
-    def _is_granted(self, want: Want, rates: Sequence[Any]) -> bool:
-        self._limits = Limits(
-            lanes={**self._limits.lanes, want.lane_id: rates[0]},
-            accounts={**self._limits.accounts, want.account_id: rates[1]},
-            brands={**self._limits.brands, want.brand_id: rates[2]},
+    def _allowed(self, account_id: int, rows: int, is_out: bool, now: float) -> int:
+        """As the breaker lets it; an account that is out gets one row, under a lease."""
+        if not is_out:
+            return self._breaker.room(account_id, rows, now=now)
+        rests = self._breaker.rest_left(account_id, now=now) > 0
+        if rests or not self._probes.lease(account_id):
+            return 0
+        if not self._breaker.room(account_id, 1, now=now):
+            self._probes.release(account_id)
+            return 0
+        return 1
+
+    def _is_granted(self, want: Want, one: Alone) -> bool:
+        self._limits = replace(
+            self._limits,
+            lanes={**self._limits.lanes, want.lane_id: one.lane_rate},
+            accounts={**self._limits.accounts, want.account_id: one.account_rate},
+            brands={**self._limits.brands, want.brand_id: one.brand_rate},
         )
         if not self._ask([want]).rows[0]:
             return False
@@ -227,10 +270,12 @@ class Picker:
         idle = {want.account_id for want in self._wants.values()}
         for queue, lane_id, segments in used:
             want = self._wants[queue, lane_id]
-            self._tokens.add(want, -segments)
+            self._tokens.add(want, rows=-1, segments=-segments, paces=self._limits.paces)
             idle.discard(want.account_id)
+            self._probes.used(want.account_id)
         for account_id in idle:
             self._breaker.unused(account_id)
+            self._probes.release(account_id)
         self._wants.clear()
 
     def witness(self, attempt_ids: Sequence[int]) -> bool:
@@ -241,11 +286,14 @@ class Picker:
 
     def give_back(self, intent: Intent) -> None:
         """The tokens of an intent whose request was never made."""
-        segments = intent.send.segments
-        self._tokens.lanes[intent.lane_id] += segments
-        self._tokens.accounts[intent.account_id] += segments
-        if intent.queue != REPLIES:
-            self._tokens.brands[intent.brand_id] += segments
+        is_reply, segments = intent.queue == REPLIES, intent.send.segments
+        owners = Owners(intent.lane_id, intent.account_id, intent.send.from_kind, intent.brand_id)
+        want = Want(
+            queue=intent.queue, lane_id=intent.lane_id, account_id=intent.account_id,
+            brand_id=intent.brand_id, rows=1, segments_each=segments, is_reply=is_reply,
+            paces=self._bound.pace_ids(owners, is_reply=is_reply),
+        )  # fmt: skip
+        self._tokens.add(want, rows=1, segments=segments, paces=self._limits.paces)
 
     def hand_in(self) -> None:
         """Give back what is left, at the end of a slice."""
@@ -260,47 +308,58 @@ class Picker:
         self._keep_until = began + max(KEEP_OUTLINE, 10 * took)
         self._limits = _limits(self._pairs, self._limits)
         self._read_caps()
+        self._read_limits()
 
     def _read_caps(self) -> None:
         capped = [
             pair
             for pair in self._pairs
-            if pair.queue != REPLIES and (pair.brand_cap, pair.campaign_cap) != (None, None)
+            if pair.queue != REPLIES
+            and (pair.brand_cap, pair.campaign_cap, pair.warm_ceiling) != (None, None, None)
         ]
-        self._room, self._keys = {}, {}
+        self._room = Room()
         if not capped:
             return
         now = clock.now()
-        caps: dict[str, int] = {}
-        for pair in capped:
-            keys = _caps(pair, now)
-            self._keys[pair.queue, pair.lane_id] = tuple(keys)
-            caps.update(keys)
-        used: dict[str, int] = dict(sql.rows(COUNTERS, list(caps)))
-        self._room = {key: cap - used.get(key, 0) for key, cap in caps.items()}
+        caps = {pair.key: _caps(pair, now) for pair in capped}
+        keys = {key for found in caps.values() for key in found}
+        used: dict[str, int] = dict(sql.rows(COUNTERS, sorted(keys)))
+        for pair, found in caps.items():
+            for key, cap in found.items():
+                self._room.bind(pair, key, left=cap - used.get(key, 0))
+
+    def _read_limits(self) -> None:
+        """Of the limits a day those that bind every row of a pair; a carrier's bind some of them,
+        and are left to the steps."""
+        self._bound = limit_rows.read([pair.owners for pair in self._pairs], clock.now())
+        self._limits = replace(self._limits, paces={**self._limits.paces, **self._bound.paces()})
+        for pair in self._pairs:
+            found = self._bound.of(pair.owners) if pair.queue != REPLIES else ()
+            for one in found:
+                if one.is_daily and not one.carrier:
+                    cost = one.cost(pair.segments)
+                    self._room.bind(pair.key, one.key, left=one.left, cost=cost)
 
     def _choose(self, room: int) -> list[Want]:
-        now, wants, left = time.monotonic(), [], dict(self._room)
+        now, wants, left = time.monotonic(), [], self._room.copy()
         places = {pair.account_id: self._places(pair.account_id) for pair in self._pairs}
         for pair in self._in_turn():
             if room <= 0:
                 break
-            keys = self._cap_keys(pair)
-            most = min(room, places[pair.account_id], *(left[key] for key in keys))
-            rows = min(pair.due, pair.a_second, most)
-            want = pair.want(rows)
+            most = min(room, places[pair.account_id], pair.due, pair.a_second)
+            rows = left.most(pair.key, most)
+            want = pair.want(
+                rows, self._bound.pace_ids(pair.owners, is_reply=pair.queue == REPLIES)
+            )
             if rows <= 0 or self._waits.get(_tokens_of(want), 0.0) > now:
                 continue
-            rows = self._breaker.room(pair.account_id, rows, now=now)
+            rows = self._allowed(pair.account_id, rows, pair.is_out, now)
             if rows > 0:
                 wants.append(replace(want, rows=rows))
                 room -= rows
                 places[pair.account_id] -= rows
-                left.update({key: left[key] - rows for key in keys})
+                left.take(pair.key, rows)
         return wants
-
-    def _cap_keys(self, pair: Pair) -> tuple[str, ...]:
-        return self._keys.get((pair.queue, pair.lane_id), ())
 
     def _in_turn(self) -> list[Pair]:
         """Replies; then brands drawn by weight without replacement; their queues, their lanes."""
@@ -318,7 +377,9 @@ class Picker:
         returned = self._tokens.as_returned()
         if time.monotonic() - self.granted_at > TOKENS_LAST:
             returned = returned.debts()
-        if not wants and not any((returned.lanes, returned.accounts, returned.brands)):
+        if not wants and not any(
+            (returned.lanes, returned.accounts, returned.brands, returned.paces)
+        ):
             return Granted((), ())
         self._tokens = Tokens()
         self.granted_at = time.monotonic()
@@ -332,31 +393,23 @@ class Picker:
         )
         self.behind = granted.behind
         if granted.trouble or granted.behind:
-            self._owe(returned.debts())
+            self._tokens.owe(returned.debts())
         now = time.monotonic()
         for want, rows, wait in zip(wants, granted.rows, granted.waits, strict=True):
             self._waits[_tokens_of(want)] = now + wait
             if not rows:
                 self._breaker.unused(want.account_id)
+                self._probes.release(want.account_id)
         return granted
-
-    def _owe(self, debts: Returned) -> None:
-        for mine, theirs in (
-            (self._tokens.lanes, debts.lanes),
-            (self._tokens.accounts, debts.accounts),
-            (self._tokens.brands, debts.brands),
-        ):
-            for key, segments in theirs.items():
-                mine[key] += segments
 
     def _take(self, want: Want, rows: int) -> None:
         self._wants[want.queue, want.lane_id] = want
-        self._tokens.add(want, rows * want.segments_each)
+        segments = rows * want.segments_each
+        self._tokens.add(want, rows=rows, segments=segments, paces=self._limits.paces)
         for pair in self._pairs:
             if (pair.queue, pair.lane_id) == (want.queue, want.lane_id):
                 pair.due -= rows
-                for key in self._cap_keys(pair):
-                    self._room[key] -= rows
+                self._room.take(pair.key, rows)
 
 
 def _pair(row: sql.Row) -> Pair:
@@ -394,4 +447,6 @@ def _caps(pair: Pair, now: datetime) -> dict[str, int]:
         caps[brand_key] = pair.brand_cap
     if pair.campaign_cap is not None:
         caps[campaign_key] = pair.campaign_cap
+    if pair.warm_ceiling is not None:
+        caps.update(dict.fromkeys(warm_keys(pair.lane_id, pair.warm_from), pair.warm_ceiling))
     return caps

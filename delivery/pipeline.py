@@ -24,8 +24,9 @@ from delivery.intents import Decided, Intent, Struck, Verdict
 from delivery.journal import CannotWrite, Journal
 from delivery.picking import TOKENS_LAST, Picker
 from delivery.sender import Answered, Parcel, Sender
+from delivery.sendings import STEPS
 from delivery.states import Reason
-from delivery.steps import STEPS, Draft, Facts
+from delivery.steps import Draft, Facts
 from providers.base import NotSent, Outcome
 
 logger = logging.getLogger(__name__)
@@ -240,7 +241,7 @@ def _write_by(intent: Intent, now: datetime, opened: float, committing: float) -
 
 def record_answers(answers: Sequence[Answered]) -> int:
     """Store what the sender brought back."""
-    return outcomes.record([_settled(answer) for answer in answers])
+    return outcomes.record([_settled(answer) for answer in answers], is_fresh=True)
 
 
 def _settled(answer: Answered) -> outcomes.Settled:

@@ -20,10 +20,11 @@ from brands import clock
 from campaigns.models import Slot
 from campaigns.schedule import Moments, moments, planning_opens_at
 from compliance.hours import SendingHours
-from delivery import routing, sql
+from delivery import routing, spreading, sql
 from delivery.facts import zones_of
 from delivery.states import Reason, Status
 from leads.intake import lock_list
+from providers.models import Channel
 
 logger = logging.getLogger(__name__)
 
@@ -66,18 +67,16 @@ WITH entries AS MATERIALIZED (
     SELECT e.id AS entry_id, l.id AS lead_id, l.person_id,
         CASE WHEN p.opted_out_at IS NOT NULL
                   AND coalesce(r.after_event_id, -1) < p.opt_out_event_id THEN 'opted_out'
-             WHEN p.undeliverable_at IS NOT NULL THEN 'undeliverable'
+             WHEN {undeliverable} THEN 'undeliverable'
              WHEN p.sunset_at IS NOT NULL THEN 'sunset'
              WHEN l.status <> 'active' THEN 'lead_inactive' END AS suppressed,
-        CASE WHEN s.number_id = ANY(%(lanes)s::bigint[]) THEN s.number_id
-             ELSE (%(lanes)s::bigint[])[width_bucket(
-                 (hashint8extended(l.person_id, %(brand)s) & 2147483647) / 2147483648.0::float8,
-                 %(bounds)s::float8[])] END AS lane_id
+        {lane} AS lane_id
     FROM entries e
     JOIN leads_lead l ON l.id = e.lead_id
     JOIN compliance_person p ON p.id = l.person_id
     LEFT JOIN compliance_rejoin r ON r.person_id = l.person_id AND r.brand_id = %(brand)s
     LEFT JOIN delivery_sticky s ON s.person_id = l.person_id AND s.brand_id = %(brand)s
+    {near}
 ), planned AS (
     INSERT INTO delivery_message (brand_id, campaign_id, slot_id, lead_id, person_id, kind, status,
                                   reason, expires_at, created_at)
@@ -103,6 +102,14 @@ SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM planned),
                             WHERE m.slot_id = %(slot)s AND m.lead_id = people.lead_id)
             GROUP BY suppressed) counts)
 """
+
+# What it takes to reach a person, by channel; a phone and a mailbox say nothing of each other.
+UNDELIVERABLE = {
+    Channel.SMS: "p.undeliverable_at IS NOT NULL",
+    Channel.EMAIL: """(SELECT o.email_undeliverable_at FROM compliance_person o
+                   WHERE o.id = CASE WHEN p.email IS NULL THEN l.email_person_id ELSE p.id END)
+                   IS NOT NULL""",
+}
 
 SUPPRESSED = "UPDATE campaigns_slot SET suppressed = %s WHERE id = %s"
 
@@ -131,7 +138,7 @@ class Share:
 def plan_open_slots(*, chunk: int = CHUNK) -> int:
     """Plan what is due within half an hour, in every open slot; returns messages planned."""
     slots = Slot.objects.filter(state=Slot.State.OPEN, campaign__started_at__isnull=False)
-    slots = slots.select_related("campaign__brand").order_by("id")
+    slots = slots.select_related("campaign__brand", "route").order_by("id")
     return sum(_plan_or_log(slot, chunk) for slot in slots)
 
 
@@ -220,7 +227,7 @@ def _plan_chunk(slot: Slot, share: Share, now: datetime, chunk: int) -> tuple[in
         state, suppressed = cursor.fetchone()
         if state != Slot.State.OPEN:
             return 0, 0
-        cursor.execute(_plan_sql(share), _arguments(slot, share, now, chunk))
+        cursor.execute(_plan_sql(slot, share), _arguments(slot, share, now, chunk))
         entries, messages, left_out = cursor.fetchone()
         if left_out := json.loads(left_out):
             total = Counter(json.loads(suppressed)) + Counter(left_out)
@@ -228,23 +235,28 @@ def _plan_chunk(slot: Slot, share: Share, now: datetime, chunk: int) -> tuple[in
     return entries, messages
 
 
-def _plan_sql(share: Share) -> str:
+def _plan_sql(slot: Slot, share: Share) -> str:
     condition = "places_id IS NULL" if share.places_id is None else "places_id = %(places)s"
-    return PLAN.format(places=condition)
+    channel = Channel(slot.campaign.channel)
+    return PLAN.format(
+        places=condition,
+        undeliverable=UNDELIVERABLE[channel],
+        lane=spreading.LANE,
+        near=spreading.NEAR,
+    )
 
 
 def _arguments(slot: Slot, share: Share, now: datetime, chunk: int) -> dict[str, Any]:
-    route_id = slot.route_id
-    assert route_id is not None  # noqa: S101 - an open slot is pinned, by a constraint
-    lanes = routing.candidates(routing.lanes_of([route_id], now=now)[route_id])
+    route = slot.route
+    assert route is not None  # noqa: S101 - an open slot is pinned, by a constraint
+    lanes = routing.candidates(routing.lanes_of([route.pk], now=now)[route.pk])
     status, reason = _beginning(share, now, has_lanes=bool(lanes))
     return {
+        **spreading.values(lanes, route),
         "list": slot.campaign.lead_list_id,
         "slot": slot.pk,
         "places": share.places_id,
         "chunk": chunk,
-        "lanes": [lane.number_id for lane in lanes],
-        "bounds": routing.bounds(lanes) or [0.0],
         "brand": slot.campaign.brand_id,
         "campaign": slot.campaign_id,
         "status": status.value,

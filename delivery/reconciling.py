@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -111,7 +111,8 @@ def look_up(goes_on: Callable[[], bool] = lambda: True) -> int:
     stored = 0
     while goes_on() and (cases := _take()):
         open_ones = [case for case in cases if case.is_open]
-        answers = asyncio.run(_ask(open_ones, _accesses(open_ones))) if open_ones else {}
+        known = accesses({case.account_id for case in open_ones})
+        answers = asyncio.run(_ask(open_ones, known)) if open_ones else {}
         _store(cases, _told_apart(open_ones, answers))
         stored += len(cases)
     return stored
@@ -146,9 +147,9 @@ def _case(row: sql.Row, others: Sequence[str]) -> Case:
     return Case(attempt_id, tries, status, person_id, account_id, question)
 
 
-def _accesses(cases: Sequence[Case]) -> Mapping[int, Access]:
-    """Of accounts whose credentials can be read."""
-    accounts = ProviderAccount.objects.in_bulk({case.account_id for case in cases})
+def accesses(account_ids: Collection[int]) -> Mapping[int, Access]:
+    """Of those accounts whose credentials can be read."""
+    accounts = ProviderAccount.objects.in_bulk(account_ids)
     found = {}
     for account_id, account in accounts.items():
         try:
@@ -158,11 +159,11 @@ def _accesses(cases: Sequence[Case]) -> Mapping[int, Access]:
     return found
 
 
-async def _ask(cases: Sequence[Case], accesses: Mapping[int, Access]) -> dict[int, LookUpAnswer]:
+async def _ask(cases: Sequence[Case], known: Mapping[int, Access]) -> dict[int, LookUpAnswer]:
     places: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
     async def ask(case: Case) -> LookUpAnswer:
-        access = accesses.get(case.account_id)
+        access = known.get(case.account_id)
         if access is None:
             return NoAnswer("no_credentials")
         async with places[case.account_id]:

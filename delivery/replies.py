@@ -42,7 +42,8 @@ AT_MOST: Mapping[str, tuple[tuple[int, timedelta], ...]] = {
 NUMBER = """
 SELECT n.kind, n.sends_stop_reply, n.sends_help_reply,
        n.paused_at IS NULL AND n.retired_at IS NULL AND a.paused_at IS NULL
-       AND a.retired_at IS NULL AND coalesce(n.rests_until <= %s, true),
+       AND a.retired_at IS NULL AND a.halves > 0
+       AND (coalesce(n.rests_until <= %s, true) OR n.rests_because <> ''),
        (SELECT id FROM providers_route WHERE brand_id = b.id AND is_default AND channel = 'sms'
         AND retired_at IS NULL),
        b.stop_reply, b.help_reply, b.join_reply

@@ -78,6 +78,7 @@ class Standing:
     began: Status = Status.SENDING
     status: Status = Status.SENDING
     is_news: bool = False
+    is_blocked: bool = False  # by a carrier
 
     def fits(self, item: Reported) -> bool:
         """A signature may leave out the query, and our reference with it (Plivo's V2)."""
@@ -110,6 +111,7 @@ class Standing:
         """
         self._know_by(report)
         self.is_news = True
+        self.is_blocked = self.is_blocked or report.carrier_blocked
         before = self.report_status
         if not before or moves(WORDS[base.Status(before)], report.status):
             self.report_status, self.report_code = report.status.value, report.code[:60]

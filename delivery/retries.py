@@ -31,9 +31,11 @@ SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.expires_at,
        (SELECT count(*) FROM delivery_attempt t WHERE t.message_id = m.id AND t.is_not_sent
         AND t.error_class <> 'throttled' AND t.code <> ALL(%s::text[])),
        (SELECT min(t.id) FROM delivery_attempt t WHERE t.message_id = m.id AND t.is_not_sent
-        AND t.report_status <> '')
+        AND t.report_status <> ''), coalesce(a.counted_on, '{}'),
+       CASE WHEN n.warms_up_since <= a.intent_at THEN sendonce_warm_from(n, a.intent_at) END
 FROM delivery_message m
 JOIN delivery_attempt a ON a.message_id = m.id AND a.id = ANY(%s::bigint[])
+JOIN providers_sendernumber n ON n.id = a.number_id
 LEFT JOIN campaigns_campaign c ON c.id = m.campaign_id
 LEFT JOIN campaigns_slot s ON s.id = m.slot_id
 LEFT JOIN delivery_singletext x ON x.message_id = m.id
@@ -59,6 +61,8 @@ class Undone(NamedTuple):
     brand_day: date
     tries: int
     taken_id: int | None  # an attempt before this one that a report showed to be taken
+    counted_on: list[str]  # keys of counters of limits a day
+    warm_from: datetime | None  # when the day of its number's warm-up began that it counted in
 
 
 def undone(message_ids: Sequence[int], attempt_ids: Sequence[int]) -> list[Undone]:

@@ -7,14 +7,17 @@ did already, that is an alarm and nothing else.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import date, datetime
 from typing import NamedTuple
 
 from django.db import transaction
 
-from delivery import people, sql
-from delivery.allowances import cap_keys
+from campaigns.rendering import UNSUBSCRIBE_LINE
+from delivery import limits, people, sql
+from delivery.allowances import cap_keys, warm_keys
 from delivery.intents import COUNTERS
+from delivery.mail_steps import hash_of_mail, unsubscribe_url
 from delivery.reports import moves
 from delivery.states import Kind, Status
 from delivery.steps import hash_of_words
@@ -35,14 +38,18 @@ MESSAGE = "SELECT message_id FROM delivery_attempt WHERE id = %s"
 
 THOUGHT_NOT_SENT = """
 SELECT m.id, m.kind, m.brand_id, m.campaign_id, m.person_id, a.brand_day, a.intent_at, a.text,
-       s.local_date, b.opt_out_line, b.short_domain, k.code, a.report_status,
+       s.local_date, b.opt_out_line, b.short_domain, k.code, a.ref, e.subject, a.report_status,
        NOT a.is_not_sent, EXISTS (SELECT 1 FROM delivery_attempt o WHERE o.message_id = m.id
-                                  AND o.id <> a.id AND NOT o.is_not_sent)
+                                  AND o.id <> a.id AND NOT o.is_not_sent),
+       coalesce(a.counted_on, '{}'), a.segments, a.number_id,
+       CASE WHEN n.warms_up_since <= a.intent_at THEN sendonce_warm_from(n, a.intent_at) END
 FROM delivery_attempt a
+JOIN providers_sendernumber n ON n.id = a.number_id
 JOIN delivery_message m ON m.id = a.message_id
 JOIN brands_brand b ON b.id = m.brand_id
 LEFT JOIN campaigns_slot s ON s.id = m.slot_id
 LEFT JOIN links_shortlink k ON k.id = m.link_id
+LEFT JOIN delivery_mailcontent e ON e.attempt_id = a.id
 WHERE a.id = %s FOR NO KEY UPDATE OF a
 """
 
@@ -72,9 +79,15 @@ class Doubted(NamedTuple):
     opt_out_line: str
     short_domain: str
     code: str | None
+    ref: str
+    subject: str | None  # of an e-mail
     report_status: str
     is_revived: bool
     is_sent_again: bool
+    counted_on: list[str]
+    segments: int
+    number_id: int
+    warm_from: datetime | None  # when the day of its number's warm-up began that it counted in
 
 
 def revive(attempt_id: int) -> bool:
@@ -113,19 +126,32 @@ def _restore(found: Doubted, attempt_id: int) -> bool:
     sql.count(TAKEN, attempt_id)
     sql.count(MOVE, Status.ACCEPTED.value, found.message_id)
     sql.count(FORGET_DUE, found.message_id)
+    counts = Counter(limits.given_back(found.counted_on, found.segments))
     if found.kind != Kind.REPLY:
-        _count(found)
+        _remember(found)
+        counts.update(cap_keys(found.brand_id, found.campaign_id, found.brand_day))
+        counts.update(warm_keys(found.number_id, found.warm_from))
+    if counts:
+        keys = sorted(counts)
+        sql.rows(COUNTERS, keys, [counts[key] for key in keys])
     return True
 
 
-def _count(found: Doubted) -> None:
-    """It was sent, so it counts: on the person's allowance and on the caps of its day."""
-    words = hash_of_words(found.text, *_links(found), found.opt_out_line)
+def _remember(found: Doubted) -> None:
+    """It was sent, so it counts on the person's allowance, as it does on the caps of its day."""
+    words = _hash_of(found)
     on = str(found.local_date or "")
     epoch = found.intent_at.timestamp()
     sql.count(REMEMBER, found.intent_at, epoch, found.message_id, words, on, found.person_id)
-    keys = sorted(cap_keys(found.brand_id, found.campaign_id, found.brand_day))
-    sql.rows(COUNTERS, keys, [1] * len(keys))
+
+
+def _hash_of(found: Doubted) -> str:
+    """Of the words as the steps hashed them."""
+    links = _links(found)
+    if found.subject is None:
+        return hash_of_words(found.text, *links, found.opt_out_line)
+    out = unsubscribe_url(found.ref)
+    return hash_of_mail(found.subject, found.text, *links, f"{UNSUBSCRIBE_LINE}{out}", out)
 
 
 def _links(found: Doubted) -> list[str]:

@@ -17,19 +17,28 @@ from django.db import transaction
 
 from brands import clock
 from delivery import sql
+from delivery.limit_rows import FULL_LANES
 from delivery.states import Reason
 
 logger = logging.getLogger(__name__)
 
-LANES = """
-SELECT r.route_id, n.id, n.account_id, r.weight * a.weight, r.order, n.segments_per_second,
-       n.paused_at IS NULL AND a.paused_at IS NULL AND coalesce(n.rests_until <= %s, true)
-FROM providers_routenumber r
+LANES = f"""
+SELECT r.route_id, n.id, n.account_id,
+       ceil(r.weight::int * a.weight * a.halves * sendonce_warmth(n, clock.now))::int,
+       dense_rank() OVER (PARTITION BY r.route_id ORDER BY r.order, CASE WHEN o.prefers_cheapest
+                          THEN a.price_micros ELSE 0 END) - 1 AS turn,
+       sendonce_pace(n, clock.now),
+       n.paused_at IS NULL AND a.paused_at IS NULL AND coalesce(n.rests_until <= clock.now, true)
+       AND n.id NOT IN ({FULL_LANES}),
+       CASE WHEN n.kind = 'long_code' THEN coalesce(substring(n.value FROM '^[+]1(...)'), '')
+            ELSE '' END
+FROM (SELECT %s::timestamptz AS now) clock CROSS JOIN providers_routenumber r
+JOIN providers_route o ON o.id = r.route_id
 JOIN providers_sendernumber n ON n.id = r.number_id
 JOIN providers_provideraccount a ON a.id = n.account_id
 WHERE r.route_id = ANY(%s::bigint[]) AND n.retired_at IS NULL AND a.retired_at IS NULL
-ORDER BY r.route_id, r.order, n.id
-"""
+ORDER BY r.route_id, turn, n.id
+"""  # noqa: S608 - of constants
 
 FAULTED = """
 SELECT t.message_id, t.account_id, CASE t.fault WHEN 'sender' THEN t.number_id END
@@ -41,12 +50,16 @@ WHERE t.message_id = ANY(%s::bigint[]) AND t.is_not_sent AND t.fault <> ''
                              '-infinity')
 """
 
-RESTING = """
+RESTING = f"""
 WITH RECURSIVE resting AS MATERIALIZED (
-    SELECT n.id FROM providers_sendernumber n
+    SELECT n.id, (n.rests_because <> '' OR coalesce(n.rests_until <= %s, true)) AND a.halves > 0
+                 AND n.paused_at IS NULL AND n.retired_at IS NULL
+                 AND a.paused_at IS NULL AND a.retired_at IS NULL AS answers
+    FROM providers_sendernumber n
     JOIN providers_provideraccount a ON a.id = n.account_id
     WHERE n.paused_at IS NOT NULL OR n.retired_at IS NOT NULL OR a.paused_at IS NOT NULL
-       OR a.retired_at IS NOT NULL OR n.rests_until > %s
+       OR a.retired_at IS NOT NULL OR n.rests_until > %s OR a.halves = 0
+       OR n.id IN ({FULL_LANES})
 ), pairs AS (
     (SELECT queue, lane_id FROM delivery_due
      WHERE crashes = 0 AND EXISTS (SELECT 1 FROM resting) ORDER BY queue, lane_id LIMIT 1)
@@ -67,8 +80,8 @@ CROSS JOIN LATERAL (SELECT DISTINCT d.brand_id, x.route_id FROM delivery_due d
                     WHERE d.queue = p.queue AND d.lane_id = p.lane_id AND d.crashes = 0) b
 LEFT JOIN providers_route o ON o.brand_id = b.brand_id AND o.is_default AND o.channel = 'sms'
                            AND o.retired_at IS NULL
-WHERE p.queue <= 0 AND coalesce(b.route_id, o.id) IS NOT NULL
-"""
+WHERE (p.queue < 0 OR p.queue = 0 AND NOT r.answers) AND coalesce(b.route_id, o.id) IS NOT NULL
+"""  # noqa: S608 - of constants
 
 # A campaign's rows go by the route of their slot and tests by that of their campaign; answers and
 # other single messages by their brand's default.
@@ -99,12 +112,20 @@ OF_THE_LANE = [
     Reason.ACCOUNT_FAULT.value,
     Reason.THROTTLED.value,
     Reason.NOT_CONNECTED.value,
+    Reason.NUMBER_CAP.value,
+    Reason.ACCOUNT_CAP.value,
+    Reason.WARM_UP.value,
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A number as a route sees it. `weight` is the route's times the account's."""
+    """A number as a route sees it.
+
+    `weight` is the route's times the account's times its halves, so none while it is out, and less
+    while it warms up, as its speed is. `order` counts from 0: the route's own, and within it by
+    price where the route prefers the cheapest. `area`: the area code of a long code, else empty.
+    """
 
     number_id: int
     account_id: int
@@ -112,6 +133,7 @@ class Lane:
     order: int
     segments_per_second: float
     is_usable: bool
+    area: str = ""
 
 
 def lanes_of(route_ids: Collection[int], *, now: datetime) -> dict[int, list[Lane]]:
@@ -171,7 +193,7 @@ def choose_again(
 def move_resting() -> int:
     """Move rows of resting lanes; called each second, a little more than the others can send."""
     now = clock.now()
-    waiting = sql.rows(RESTING, now)
+    waiting = sql.rows(RESTING, now, now)
     routes = lanes_of({route_id for *_, route_id in waiting}, now=now)
     return sum(
         _move(queue, lane_id, route_id, routes[route_id], now)

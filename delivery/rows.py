@@ -1,4 +1,4 @@
-"""What the pages of this app's rows share: who finds them by address."""
+"""What the pages of this app's rows share: who finds them by address, and whose that is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ from brands.access import Ability
 from brands.admin import Rows
 from compliance.admin import ByAddress, as_address
 from compliance.models import Person
+from delivery.explain import is_mail
+from delivery.models import Message
+
+OF_ADDRESS = ("campaign", "single", "person", "lead__email_person")  # what `address_of` reads
+
+
+def address_of(message: Message) -> str:
+    """The phone, or the mailbox, that the message goes to; empty where there is none."""
+    person, lead = message.person, message.lead
+    if not is_mail(message):
+        return person.phone or person.email or ""
+    beside = lead.email_person if lead else None
+    return person.email or (beside.email if beside else "") or ""
 
 
 class Readable(ByAddress):

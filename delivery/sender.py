@@ -19,9 +19,10 @@ import uvloop
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal
 from providers.base import Accepted, NotSent, Outcome, Rejected, Unknown, outcome_to_json
+from providers.leaving import TOO_LATE
 from providers.rates import Breaker
 from providers.registry import adapter
-from providers.transport import TOO_LATE, Transport
+from providers.transport import Transport
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ NOT_JOURNALED = NotSent("journal_not_written")
 LONGEST_PACE = 1.0  # seconds
 LATE = 0.1  # seconds behind its pace: it stood still, and is paced among others that did
 MOST_WAITING = 250  # for a place of an account; of a provider that hangs they become too late
+STANDS_STILL = 1.0  # seconds without any answer of an account while it has requests on the wire
 SWEEP_EVERY = 0.25  # seconds, while any wait for a place
 END_WITHIN = 5.0  # seconds for its connections to close; no process waits longer for its end
 SHORTEST_PAUSE = 0.001  # seconds; a shorter one is not worth a turn of the loop
@@ -85,12 +87,22 @@ class Errand:
 
 @dataclass(slots=True)
 class Places:
-    """The requests in flight of one account, in this process, and what waits for a place."""
+    """The requests in flight of one account, in this process, and what waits for a place.
+
+    `on_wire` are the intents of those requests; `moved_at` is the monotonic second of the last
+    answer, or of the first request after none was in flight. A request that is given up is none:
+    else the next ones would follow it before the breaker has heard of enough.
+    """
 
     waiting: deque[Errand] = field(default_factory=deque)
     taken: int = 0
     most: int = 0
+    on_wire: int = 0
+    moved_at: float = 0.0
     is_swept: bool = False
+
+    def stands_still(self, now: float) -> bool:
+        return self.on_wire > 0 and now - self.moved_at > STANDS_STILL
 
 
 class Sender:
@@ -117,12 +129,22 @@ class Sender:
         """Intents handed over whose outcome was not collected yet."""
         return self._submitted - self._collected
 
+    @property
+    def hung(self) -> int:
+        """Intents on the wire to accounts that stand still: nobody else should wait for those."""
+        now, all_places = time.monotonic(), list(self._places.values())
+        return sum(places.on_wire for places in all_places if places.stands_still(now))
+
     def room(self, account_id: int) -> int:
-        """How many more of this account may be handed over, some of them to wait for a place."""
+        """How many more of this account may be handed over, some of them to wait for a place.
+
+        None wait for an account that stands still: they would only become too late.
+        """
         places = self._places.get(account_id)
         if places is None:
             return MOST_WAITING
-        return max(places.most - places.taken - len(places.waiting) + MOST_WAITING, 0)
+        free = places.most - places.taken - len(places.waiting)
+        return max(free if places.stands_still(time.monotonic()) else free + MOST_WAITING, 0)
 
     def submit(self, parcel: Parcel) -> None:
         self._submitted += len(parcel.intents)
@@ -199,9 +221,18 @@ class Sender:
             while places.waiting:
                 errand = places.waiting.popleft()
                 if not self._is_put_off_again(errand, time.monotonic()):
-                    await self._run_errand(errand)
+                    await self._run_on_wire(errand, places)
         finally:
             places.taken -= 1
+
+    async def _run_on_wire(self, errand: Errand, places: Places) -> None:
+        if not places.on_wire:
+            places.moved_at = time.monotonic()
+        places.on_wire += len(errand.intents)
+        try:
+            await self._run_errand(errand)
+        finally:
+            places.on_wire -= len(errand.intents)
 
     def _is_put_off_again(self, errand: Errand, now: float) -> bool:
         """Put off once: a process or a provider that stood still lets go of all at one moment."""
@@ -233,6 +264,8 @@ class Sender:
         found = [outcomes[intent.send.ref] for intent in errand.intents]
         answered = (outcome for outcome in found if isinstance(outcome, Accepted | Rejected))
         self._tell_breaker(errand.first.account_id, next(answered, found[0]))
+        if errand.was_announced and not all(isinstance(outcome, Unknown) for outcome in found):
+            self._places[errand.first.account_id].moved_at = time.monotonic()
         self._answers.extend(map(Answered, errand.intents, found))
         self._came.set()
 

@@ -25,6 +25,7 @@ from campaigns.models import Campaign, Slot
 from campaigns.starting import CannotStart
 from delivery import starting_words as words
 from delivery.forecast import Forecast, TooLong, forecast
+from providers.models import Channel
 
 ASKS_ABOVE = 10_000  # people; the number is typed then
 GROWN_BY, GROWN_PEOPLE = 1.05, 100
@@ -194,6 +195,7 @@ def _page(request: HttpRequest, look: Look, answer: Answer | None = None) -> Htt
     route = _route(campaign)
     context: dict[str, Any] = {
         "campaign": campaign,
+        "is_mail": campaign.channel == Channel.EMAIL,
         "answer": answer or Answer(),
         "since": words.moment(campaign.started_at, zone),
         "blockers": words.blockers(look.blockers, campaign),
@@ -207,7 +209,10 @@ def _page(request: HttpRequest, look: Look, answer: Answer | None = None) -> Htt
     if told:
         context |= _figures(told, zone)
     if version and "Template" not in {blocker.field for blocker in look.blockers}:
-        context["largest"] = words.largest_text(version.text, campaign)
+        if campaign.channel == Channel.EMAIL:
+            context["mail"] = words.largest_mail(version.mail, campaign)
+        else:
+            context["largest"] = words.largest_text(version.text, campaign)
     if not look.blockers:
         context["seen"] = signing.dumps(look.seen(), salt=SALT)
     return pages.show(request, "delivery/start.html", title=f"Start {campaign}", **context)
@@ -225,7 +230,7 @@ def _figures(told: Forecast, zone: str) -> dict[str, Any]:
         "table": words.table(told),
         "left_out": words.left_out(told),
         "ahead": words.number(told.ahead) if told.ahead else "",
-        "caps": [(cap.reason.label, words.number(cap.left)) for cap in told.caps],
+        "caps": words.caps(told),
     }
 
 

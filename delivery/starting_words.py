@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
@@ -18,7 +18,7 @@ from brands.models import Installation
 from brands.zones import city
 from campaigns import sizing
 from campaigns.models import Campaign
-from campaigns.rendering import MissingValue
+from campaigns.rendering import Mail, MissingValue, framed
 from campaigns.starting import CannotStart
 from delivery.forecast import Forecast, SlotForecast
 from delivery.states import Reason
@@ -26,6 +26,7 @@ from providers.models import Route, RouteNumber
 
 MICROS = 1_000_000
 
+Said = TypeVar("Said")
 Counts = Callable[[SlotForecast], Counter[Reason]]
 
 
@@ -61,6 +62,22 @@ def costs(told: Forecast) -> str:
     if not told.prices[1]:
         return ""
     return money(highest) if lowest == highest else f"{money(lowest)} to {money(highest)}"
+
+
+def caps(told: Forecast) -> list[tuple[str, str]]:
+    """What each sort of daily cap and limit has left: of numbers and accounts, all of them
+    together."""
+    left: dict[tuple[Reason, bool], int] = {}
+    for cap in told.caps:
+        key = cap.reason, cap.in_segments
+        if cap.reason in (Reason.NUMBER_CAP, Reason.ACCOUNT_CAP, Reason.WARM_UP):
+            left[key] = left.get(key, 0) + cap.left
+        else:
+            left[key] = min(left.get(key, cap.left), cap.left)
+    return [
+        (str(reason.label), f"{number(many)} segments" if in_segments else number(many))
+        for (reason, in_segments), many in left.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +205,28 @@ def numbers_of(route: Route) -> list[RouteNumber]:
 
 def is_usable(one: RouteNumber, now: datetime) -> bool:
     account, rests = one.number.account, one.number.rests_until
-    paused = one.number.paused_at or account.paused_at or not account.weight or not one.weight
+    weighs = one.weight * account.weight * account.halves
+    paused = one.number.paused_at or account.paused_at or not weighs
     return not paused and (rests is None or rests <= now)
 
 
 def largest_text(text: str, campaign: Campaign) -> str | None:
     """The text with the longest names of the list; None where they could not be found quickly."""
+    return _largest(text, campaign, lambda values: sizing.said(text, values, campaign.brand))
+
+
+def largest_mail(mail: Mail, campaign: Campaign) -> Mail:
+    """The same of an e-mail, its HTML fit for a frame; with its {names} where they were not found
+    quickly.
+    """
+    every = "\n".join(mail)
+    found = _largest(every, campaign, lambda v: sizing.said_by_mail(mail, v, campaign.brand))
+    said = found or mail
+    return said._replace(html=framed(said.html))
+
+
+def _largest(text: str, campaign: Campaign, said: Callable[[dict[str, str]], Said]) -> Said | None:
+    """What is said with the longest value of each name in the text."""
     longest = sizing.longest_values_soon(campaign.lead_list_id, text)
     if longest is None:
         return None
@@ -202,7 +235,6 @@ def largest_text(text: str, campaign: Campaign) -> str | None:
         for name in sizing.names_in(text)
     }
     try:
-        return sizing.said(text, values, campaign.brand)
+        return said(values)
     except MissingValue:  # nobody on the list has a value for one of the names
-        values = {name: value.strip() or "-" for name, value in values.items()}
-        return sizing.said(text, values, campaign.brand)
+        return said({name: value.strip() or "-" for name, value in values.items()})

@@ -1,4 +1,4 @@
-"""The steps of a send, in the order they run.
+"""The steps of a send. Which a kind of sending has, and in which order, is in `sendings.py`.
 
 A step takes the draft of one message and the facts gathered for its batch. It returns the draft,
 changed or not, to go on, or Hold or Refuse to stop. All it may know is in its arguments.
@@ -12,19 +12,24 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
-from campaigns.rendering import MissingValue, fill_in
-from delivery.allowances import Budget, PersonLimits, cap_keys
-from delivery.states import Kind, Reason, ReplyKind, Status
+from campaigns.rendering import Mail, MissingValue, fill_in
+from delivery.allowances import Budget, PersonLimits, cap_keys, warm_keys
+from delivery.limits import Limit
+from delivery.states import Kind, Reason, Status
 from links.codes import link_url
 from providers import segments
-from providers.base import Access
+from providers.base import Access, SenderKind
 
 MAX_TRIES = 5
 TEST_SENDING = "test"  # the kind of sending of a test, a single message to the sender's own phone
 TEST_TO_A_LEAD = "test-to-a-lead"  # and of one to a phone whose owner stands on a list
+EMAIL_CAMPAIGN_SENDING = "email-campaign"
+EMAIL_TEST_SENDING = "email-test"
+EMAIL_TEST_TO_A_LEAD = "email-test-to-a-lead"
 LINK_MARK = "\ue000"  # a private character: stands for the link until the words are hashed
 RECHECK = timedelta(minutes=1)
 RECHECK_PERSON = timedelta(minutes=10)
+WARM_DAY = timedelta(hours=24)  # a day of a warm-up has no zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,19 @@ class Refuse:
 
     reason: Reason
     status: Status = Status.REFUSED
+
+
+class Envelope(NamedTuple):
+    """What an e-mail has beside its text. `owner_id`: the person whose mailbox it goes to;
+    `bounces`: that is known not to exist; `is_twin`: another lead names the same one, and its
+    message of the slot goes there.
+    """
+
+    subject: str = ""
+    html: str = ""
+    owner_id: int | None = None
+    bounces: bool = False
+    is_twin: bool = False
 
 
 class Draft(NamedTuple):
@@ -69,21 +87,30 @@ class Draft(NamedTuple):
     reply_kind: str = ""
     is_test: bool = False
     to_a_lead: bool = False
+    carrier: str = ""
     words_hash: str = ""
     text: str = ""
     segments: int = 0
+    mail: Envelope | None = None  # of an e-mail; a text message has none
 
     @property
     def sending(self) -> str:
         """The kind of sending, which decides the steps."""
         if self.is_test:
-            return sending_of_test(to_a_lead=self.to_a_lead)
+            return sending_of_test(to_a_lead=self.to_a_lead, is_mail=self.mail is not None)
+        if self.mail is not None:
+            return EMAIL_CAMPAIGN_SENDING
         return self.reply_kind or self.kind.value
 
     @property
     def counts(self) -> bool:
-        """Whether it counts on caps and moves the person to its number; replies do neither."""
+        """Whether it counts on caps and the person's limits; replies do neither."""
         return self.kind != Kind.REPLY
+
+    @property
+    def sticks(self) -> bool:
+        """Whether it moves the person to its number: an e-mail sender is nobody's number."""
+        return self.counts and self.mail is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +133,7 @@ class SlotFacts:
     destination: str
     local_date: date
     template: str
+    mail: Mail | None = None  # all that an e-mail says; its text is the template, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +149,16 @@ class SingleFacts:
     is_test: bool
     to_a_lead: bool = False
     has_consent: bool = False
+    mail: Mail | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LaneFacts:
-    """A number with its account. `access` is None when its credentials cannot be read."""
+    """A number with its account. `access` is None when its credentials cannot be read.
+
+    `answers`: people's texts are answered by it even while it rests. A number that warms up has a
+    ceiling of messages for the day of it that began at `warm_from`.
+    """
 
     account_id: int
     value: str
@@ -136,6 +169,9 @@ class LaneFacts:
     is_usable: bool
     access: Access | None
     fit: Callable[[str], str | None] = lambda text: text  # its provider's: None, it cannot be said
+    answers: bool = False
+    warm_ceiling: int | None = None
+    warm_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +211,18 @@ class Facts:
     persons: Mapping[int, PersonFacts]
     openings: Mapping[tuple[int, int], Opening | None]
     budget: Budget
+    day_limits: Mapping[tuple[int, int], tuple[Limit, ...]] = field(default_factory=dict)
+
+    def limits_of(self, draft: Draft) -> list[Limit]:
+        """The limits a day that a message counts on, by its number, its brand and its person."""
+        found = self.day_limits.get((draft.lane_id, draft.brand_id), ())
+        return [limit for limit in found if limit.counts(draft.carrier)]
 
 
-def sending_of_test(*, to_a_lead: bool) -> str:
+def sending_of_test(*, to_a_lead: bool, is_mail: bool = False) -> str:
     """The kind of sending of a test."""
+    if is_mail:
+        return EMAIL_TEST_TO_A_LEAD if to_a_lead else EMAIL_TEST_SENDING
     return TEST_TO_A_LEAD if to_a_lead else TEST_SENDING
 
 
@@ -306,6 +350,8 @@ def fill_in_reply(draft: Draft, facts: Facts) -> Result:
 def refuse_same_words(draft: Draft, facts: Facts) -> Result:
     """Raises KeyError for a message without a slot: only campaigns have this step."""
     slot = facts.slots[draft.slot_id or 0]
+    if draft.mail is not None and draft.mail.is_twin:
+        return Refuse(Reason.SAME_WORDS)
     if slot.repeats_words:
         return draft
     on = slot.local_date.isoformat()
@@ -340,9 +386,24 @@ def refuse_unfit(draft: Draft, facts: Facts) -> Result:
 
 
 def hold_without_a_number(draft: Draft, facts: Facts) -> Result:
-    """The number came with the lane; a resting one keeps its rows until routing moves them."""
+    """The number came with the lane; a resting one keeps its rows until routing moves them.
+
+    No text leaves by an e-mail sender, and no e-mail by a number.
+    """
     lane = facts.lanes.get(draft.lane_id)
-    if lane is None or not lane.is_usable:
+    if lane is None or not lane.is_usable or not _carries(lane, draft):
+        return Hold(Reason.LANE_PAUSED, facts.now + RECHECK)
+    return draft
+
+
+def _carries(lane: LaneFacts, draft: Draft) -> bool:
+    return (lane.kind == SenderKind.EMAIL) == (draft.mail is not None)
+
+
+def hold_without_a_number_that_answers(draft: Draft, facts: Facts) -> Result:
+    """What rests from campaigns, because carriers blocked those, may still confirm a STOP."""
+    lane = facts.lanes.get(draft.lane_id)
+    if lane is None or not (lane.is_usable or lane.answers) or not _carries(lane, draft):
         return Hold(Reason.LANE_PAUSED, facts.now + RECHECK)
     return draft
 
@@ -354,10 +415,19 @@ def reserve(draft: Draft, facts: Facts) -> Result:
 
 
 def reserve_beside_the_limit(draft: Draft, facts: Facts) -> Result:
-    """Caps, and one more on the person's list, however many stand there already."""
+    """Caps and limits a day, and one more on the person's list, however many stand there."""
     brand = facts.brands[draft.brand_id]
-    full = facts.budget.take(cap_keys(draft.brand_id, draft.campaign_id, brand.today))
+    lane, limits = facts.lanes[draft.lane_id], facts.limits_of(draft)
+    costs = [(limit.key, limit.cost(draft.segments)) for limit in limits]
+    keys = cap_keys(draft.brand_id, draft.campaign_id, brand.today)
+    warm = warm_keys(draft.lane_id, lane.warm_from)
+    full = facts.budget.take((*keys, *warm), costs)
+    if full is not None and full in warm:
+        return Hold(Reason.WARM_UP, (lane.warm_from or facts.now) + WARM_DAY)
     if full is not None:
+        for limit in limits:
+            if limit.key == full:
+                return Hold(reason_of(limit), limit.held_until(facts.now))
         reason = Reason.BRAND_CAP if full.startswith("brand:") else Reason.CAMPAIGN_CAP
         return Hold(reason, brand.next_day_at)
     on = facts.slots[draft.slot_id].local_date.isoformat() if draft.slot_id else ""
@@ -365,96 +435,10 @@ def reserve_beside_the_limit(draft: Draft, facts: Facts) -> Result:
     return draft
 
 
-CAMPAIGN: tuple[Step, ...] = (
-    hold_while_stopped,
-    refuse_expired,
-    refuse_out_of_tries,
-    refuse_opted_out,
-    hold_for_the_person,
-    refuse_without_consent,
-    refuse_bad_address,
-    hold_in_quiet_hours,
-    hold_for_person_limit,
-    fill_in_text,
-    refuse_same_words,
-    add_link,
-    add_opt_out_line,
-    refuse_unfit,
-    hold_without_a_number,
-    reserve,
-)
-
-# Whoever holds the phone asks for a test this very moment, so no quiet hours hold it, nor what they
-# had lately, nor the same words. It counts, so campaigns wait after it as after any other message.
-TEST: tuple[Step, ...] = (
-    hold_while_stopped,
-    refuse_expired,
-    refuse_out_of_tries,
-    refuse_opted_out,
-    hold_for_the_person,
-    refuse_without_consent,
-    refuse_bad_address,
-    fill_in_single,
-    add_link,
-    add_opt_out_line,
-    refuse_unfit,
-    hold_without_a_number,
-    reserve_beside_the_limit,
-)
-
-# Nobody can tell whose phone it is, so whoever stands on a list gets no test at night, and none
-# oftener than campaigns could text them.
-TEST_OF_A_LEAD: tuple[Step, ...] = (
-    hold_while_stopped,
-    refuse_expired,
-    refuse_out_of_tries,
-    refuse_opted_out,
-    hold_for_the_person,
-    refuse_without_consent,
-    refuse_bad_address,
-    hold_in_quiet_hours,
-    hold_for_person_limit,
-    fill_in_single,
-    add_link,
-    add_opt_out_line,
-    refuse_unfit,
-    hold_without_a_number,
-    reserve,
-)
-
-# The confirmation of a STOP and HELP reach people who opted out or are on hold, at any hour and
-# beside all caps; they expire five minutes after the text they answer.
-STOP_REPLY: tuple[Step, ...] = (
-    hold_while_all_is_stopped,
-    refuse_expired,
-    refuse_out_of_tries,
-    refuse_bad_address,
-    fill_in_reply,
-    refuse_unfit,
-    hold_without_a_number,
-)
-
-HELP_REPLY = STOP_REPLY
-
-# Not past opt-out and hold: whoever joined and then wrote STOP hears no welcome.
-JOIN_REPLY: tuple[Step, ...] = (
-    hold_while_all_is_stopped,
-    refuse_expired,
-    refuse_out_of_tries,
-    refuse_opted_out,
-    hold_for_the_person,
-    refuse_bad_address,
-    fill_in_reply,
-    refuse_unfit,
-    hold_without_a_number,
-)
-
-STEPS: Mapping[str, tuple[Step, ...]] = {
-    Kind.CAMPAIGN.value: CAMPAIGN,
-    TEST_SENDING: TEST,
-    TEST_TO_A_LEAD: TEST_OF_A_LEAD,
-    ReplyKind.STOP.value: STOP_REPLY,
-    ReplyKind.HELP.value: HELP_REPLY,
-    ReplyKind.JOIN.value: JOIN_REPLY,
-}
-"""The steps of each kind of sending. A kind that stands not here is never sent: it is struck."""
+def reason_of(limit: Limit) -> Reason:
+    """Why a message waits that finds no room in this limit."""
+    if limit.carrier:
+        return Reason.CARRIER_CAP
+    if limit.brand_id is not None:
+        return Reason.BRAND_CAP
+    return Reason.ACCOUNT_CAP if limit.number_id is None else Reason.NUMBER_CAP

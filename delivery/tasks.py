@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import django_rq
 from django.conf import settings
@@ -12,13 +12,20 @@ from redis.exceptions import RedisError
 from rq import Queue
 
 from delivery import (
+    freeing,
+    health,
     inbound,
     inbox,
     planning,
+    probing,
     reconciling,
+    recounting,
+    resting,
     routing,
     settling,
+    sweeping,
     upkeep,
+    weighing,
     worker,
 )
 from delivery.worker import stopping
@@ -85,9 +92,29 @@ def plan() -> int:
     return planning.plan_open_slots()
 
 
-def fail_over() -> int:
-    """Give what waits for a number that rests or is paused to the others, each second."""
-    return routing.move_resting()
+def fail_over() -> None:
+    """Give what waits for a number that rests or is paused to the others, each second.
+
+    And one message to each account that is out, as its trial. New limits are counted here too, for
+    until then they let nothing pass. As with `tidy`, no part keeps the others.
+    """
+    _go_through(FAILING_OVER)
+
+
+def weigh() -> int:
+    """Move the weights of accounts by what became of their requests."""
+    return weighing.weigh()
+
+
+def watch_numbers() -> int:
+    """Let numbers rest that carriers block."""
+    health.walk()
+    return resting.rest_blocked()
+
+
+def count_health() -> int:
+    """How numbers fare, for a sixtieth of the time between two rounds: look-ups wait behind it."""
+    return health.count(seconds=settings.HEALTH_EVERY_SECONDS / 60)
 
 
 def look_up() -> int:
@@ -96,12 +123,25 @@ def look_up() -> int:
     return reconciling.look_up(lambda: time.monotonic() < until and not stopping.is_asked)
 
 
+def sweep_inbound() -> int:
+    """Ask providers for texts that no webhook brought, for a slice of time at most."""
+    until = time.monotonic() + settings.SEND_SLICE_SECONDS
+    swept = sweeping.sweep(lambda: time.monotonic() < until and not stopping.is_asked)
+    if swept.has_answers:
+        call_replies()
+    return swept.found
+
+
 def tidy() -> None:
     """Expired rows, dead workers' journals, lost intents.
 
     Each part runs whatever became of the others; raises TidyFailed when one did not get through.
     """
-    failed = [part.__name__ for part in TIDYING if not _got_through(part)]
+    _go_through(TIDYING)
+
+
+def _go_through(parts: Sequence[Callable[[], object]]) -> None:
+    failed = [part.__name__ for part in parts if not _got_through(part)]
     if failed:
         raise TidyFailed(", ".join(failed))
 
@@ -115,10 +155,18 @@ def _got_through(part: Callable[[], object]) -> bool:
     return True
 
 
+FAILING_OVER: tuple[Callable[[], object], ...] = (
+    resting.rest_warming,
+    routing.move_resting,
+    probing.seed,
+    recounting.count_new,
+)
 TIDYING: tuple[Callable[[], object], ...] = (
     upkeep.sweep_expired,
+    freeing.free_held,
     settling.park_killers,
     worker.settle_neighbours,
     settling.reconcile,
     settling.end_unreported,
+    weighing.forget_old,
 )

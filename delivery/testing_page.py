@@ -20,14 +20,18 @@ from django.views.decorators.http import require_http_methods, require_safe
 from brands import access, clock, pages
 from brands.access import Ability, Visitor
 from campaigns.models import Campaign
+from campaigns.rendering import Mail, framed
 from compliance import phones
 from delivery import singles
 from delivery.models import Attempt, Message
-from delivery.singles import LIVES, CannotTest, Name
+from delivery.rows import OF_ADDRESS, address_of
+from delivery.singles import LIVES, CannotTest, Mailbox, Name, Recipient
 from delivery.states import Status
 from delivery.testing_story import is_final, story
 from delivery.wording import TONES
-from providers.models import ProviderAccount
+from leads import rows
+from providers import pretend
+from providers.models import Channel, ProviderAccount
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,64}")
 NOBODY = {
@@ -47,18 +51,22 @@ LABELS = {
 
 
 class AskForm(forms.Form):
-    """A phone, its owner's agreement, and a value for each {name} of the text."""
+    """A phone or a mailbox, its owner's agreement, and a value for each {name} of the words."""
 
     phone = forms.CharField(
         max_length=80, error_messages={"required": "Type the number of your own phone."}
+    )
+    email = forms.CharField(
+        max_length=254, error_messages={"required": "Type your own e-mail address."}
     )
     agrees = forms.BooleanField(
         error_messages={"required": "Tick this: a test goes only to whoever agreed to get it."}
     )
     token = forms.CharField(required=False)
 
-    def __init__(self, *args: Any, names: list[Name], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, names: list[Name], channel: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        del self.fields["phone" if channel == Channel.EMAIL else "email"]
         for entry in names:
             self.fields[f"value_{entry.name}"] = forms.CharField(
                 label=LABELS[entry.name],
@@ -74,6 +82,18 @@ class AskForm(forms.Form):
             raise forms.ValidationError(found.reason, code=found.code)
         return found
 
+    def clean_email(self) -> Mailbox:
+        found = rows.read_email(self.cleaned_data["email"])
+        if not isinstance(found, str):
+            raise forms.ValidationError(rows.BAD_EMAIL.message, code=rows.BAD_EMAIL.code)
+        return Mailbox(found)
+
+    def recipient(self) -> Recipient:
+        """Whom the form is for, once it is valid."""
+        data = self.cleaned_data
+        to: Recipient = data["phone"] if "phone" in data else data["email"]
+        return to
+
     def values(self) -> Iterator[forms.BoundField]:
         return (self[name] for name in self.fields if name.startswith("value_"))
 
@@ -84,19 +104,21 @@ def ask_page(request: HttpRequest, campaign_id: int) -> HttpResponse:
     """The form; while somebody types, its preview alone."""
     campaign = _campaign(request.user, campaign_id)
     try:
-        text = singles.text_of(campaign)
+        words = singles.words_of(campaign)
     except CannotTest as error:
-        return _form_page(request, campaign, "", None, text_problem=str(error))
-    names = singles.names_in(text)
+        return _form_page(request, campaign, Mail("", ""), None, text_problem=str(error))
+    names, channel = singles.names_in(words), campaign.channel
     if request.method == "POST":
-        return _send(request, campaign, text, AskForm(request.POST, names=names))
+        form = AskForm(request.POST, names=names, channel=channel)
+        return _send(request, campaign, words, form)
     if pages.is_htmx(request):
         typed = _values(request.GET, names)
-        context = _preview(campaign, text, typed)
+        context = _preview(campaign, words, typed)
         return render(request, "delivery/_test_preview.html", {**context, "campaign": campaign})
     first = {f"value_{name}": value for name, value in NOBODY.items()}
-    form = AskForm(names=names, initial={**first, "phone": singles.last_phone(_user(request))})
-    return _form_page(request, campaign, text, form)
+    last = singles.last_address(_user(request), channel)
+    form = AskForm(names=names, channel=channel, initial={**first, "phone": last, "email": last})
+    return _form_page(request, campaign, words, form)
 
 
 def _campaign(user: Visitor, campaign_id: int) -> Campaign:
@@ -115,43 +137,44 @@ def _values(typed: Mapping[str, Any], names: list[Name]) -> dict[str, str]:
     return {entry.name: str(typed.get(f"value_{entry.name}", "")) for entry in names}
 
 
-def _send(request: HttpRequest, campaign: Campaign, text: str, form: AskForm) -> HttpResponse:
+def _send(request: HttpRequest, campaign: Campaign, words: Mail, form: AskForm) -> HttpResponse:
     if not form.is_valid():
-        return _form_page(request, campaign, text, form)
+        return _form_page(request, campaign, words, form)
     token = form.cleaned_data["token"]
     try:
         message = singles.send_test(
             campaign,
-            to=form.cleaned_data["phone"],
-            values=_values(form.cleaned_data, singles.names_in(text)),
+            to=form.recipient(),
+            values=_values(form.cleaned_data, singles.names_in(words)),
             asked_by=_user(request),
             idempotency_key=token if TOKEN.fullmatch(token) else secrets.token_urlsafe(16),
         )
     except CannotTest as error:
         if error.field in form.fields:
             form.add_error(error.field, str(error))
-            return _form_page(request, campaign, text, form)
-        return _form_page(request, campaign, text, form, **{f"{error.field}_problem": str(error)})
+            return _form_page(request, campaign, words, form)
+        return _form_page(request, campaign, words, form, **{f"{error.field}_problem": str(error)})
     return redirect("test-progress", campaign.pk, message.pk)
 
 
 def _form_page(
-    request: HttpRequest, campaign: Campaign, text: str, form: AskForm | None, **problems: str
+    request: HttpRequest, campaign: Campaign, words: Mail, form: AskForm | None, **problems: str
 ) -> HttpResponse:
-    context: dict[str, Any] = {"campaign": campaign, "form": form, **problems}
+    is_mail = campaign.channel == Channel.EMAIL
+    context: dict[str, Any] = {"campaign": campaign, "form": form, "is_mail": is_mail, **problems}
     if form is not None:
         typed = form.data if form.is_bound else form.initial
         token = str(form.data.get("token", ""))
-        context |= _preview(campaign, text, _values(typed, singles.names_in(text)))
+        context |= _preview(campaign, words, _values(typed, singles.names_in(words)))
         context["token"] = token if TOKEN.fullmatch(token) else secrets.token_urlsafe(16)
-        context["agreement"] = singles.agreement(campaign.brand)
+        context["agreement"] = singles.agreement(campaign.brand, campaign.channel)
         context["route_problem"] = singles.route_problem(campaign)
     return pages.show(request, "delivery/test.html", title="Send me a test", **context)
 
 
-def _preview(campaign: Campaign, text: str, values: Mapping[str, str]) -> dict[str, Any]:
+def _preview(campaign: Campaign, words: Mail, values: Mapping[str, str]) -> dict[str, Any]:
     try:
-        return {"preview": singles.preview(campaign, text, values)}
+        return {"preview": singles.preview(campaign, words, values)}
     except CannotTest as error:
         label = LABELS.get(error.field.removeprefix("value_"), "")
         return {"preview_problem": f"{label}: {error}" if label else str(error)}
@@ -173,28 +196,35 @@ def _progress(campaign: Campaign, user: AbstractBaseUser, message_id: int) -> di
     tests = Message.objects.filter(
         brand=campaign.brand_id, kind="single", single__is_test=True, single__asked_by=user.pk
     )
-    related = ("person", "single", "due__lane__account")
+    related = ("due__lane__account", *OF_ADDRESS)
     message = tests.select_related(*related).filter(pk=message_id).first()
     if message is None:
         raise Http404
     due = getattr(message, "due", None)
-    attempts = Attempt.objects.filter(message=message).select_related("account", "number")
+    attempts = Attempt.objects.filter(message=message).select_related("account", "number", "mail")
     attempt = attempts.filter(is_not_sent=False).first()
     tries = attempts.filter(is_not_sent=True).count()
     account = attempt.account if attempt else due and due.lane.account
+    said = getattr(attempt, "mail", None)
+    mail_html = framed(said.html) if said is not None else ""
     return {
         "message": message,
+        "to": address_of(message),
+        "mail_html": mail_html,
         "attempt": attempt,
         "lines": story(message, due, attempt, tries),
         "pill": f"so-{TONES[Status(message.status)] or 'info'}",
         "is_final": is_final(message),
         "goes_on": not is_final(message) and clock.now() < message.expires_at + LIVES,
-        "pretend_phone": _pretend_phone(message, account),
+        "pretend_page": _pretend_page(message, account),
     }
 
 
-def _pretend_phone(message: Message, account: ProviderAccount | None) -> str:
-    """Where the simulator shows this phone; only sandboxes have simulated accounts."""
+def _pretend_page(message: Message, account: ProviderAccount | None) -> str:
+    """Where the simulator shows it; only sandboxes have simulated accounts."""
     if account is None or not account.is_simulated or not account.base_url:
         return ""
-    return f"{account.base_url.rstrip('/')}/phone#{message.person.phone}"
+    to = address_of(message)
+    if message.single.channel == Channel.EMAIL:
+        return pretend.mailbox_page(account.base_url, to)
+    return pretend.phone_page(account.base_url, to)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from delivery.explain import STOPPED
+from delivery.explain import STOPPED, means
 from delivery.models import Attempt, Due, Message
 from delivery.states import Reason, Status
-from delivery.wording import DO, MEANS, TONES
+from delivery.wording import DO, TONES
 
 DID, WAITS, NOT = "did", "waits", "not"
 GOING = frozenset({Status.PLANNED, Status.SENDING, Status.ACCEPTED, Status.SENT, Status.UNKNOWN})
@@ -20,8 +20,8 @@ TONE_OF: Mapping[str, str] = {"good": DID, "bad": NOT, "info": WAITS, "warn": WA
 """The tone of a line by that of the state it tells."""
 
 LOOK: Mapping[Status, str] = {
-    Status.NO_REPORT: "Look at the phone: most of these did arrive.",
-    Status.NOT_FOUND: "Look at the phone, or test again.",
+    Status.NO_REPORT: "Look at the phone, or the mailbox: most of these did arrive.",
+    Status.NOT_FOUND: "Look at the phone, or the mailbox, or test again.",
 }
 ADVICE: Mapping[Reason, str] = {
     Reason.OPTED_OUT: "Text START from that phone to the brand's number, then send a new test.",
@@ -32,6 +32,10 @@ ADVICE: Mapping[Reason, str] = {
     " phone.",
     Reason.BRAND_CAP: "Raise the brand's daily cap, or try again tomorrow.",
     Reason.CAMPAIGN_CAP: "Raise the campaign's daily cap, or try again tomorrow.",
+    Reason.NUMBER_CAP: "Choose another number, or try again tomorrow.",
+    Reason.ACCOUNT_CAP: "Choose a number of another account, or try again tomorrow.",
+    Reason.CARRIER_CAP: "Try again tomorrow: the carrier takes no more of the brand today.",
+    Reason.WARM_UP: "Test again when the number may send more; its page says when.",
     Reason.CANNOT_RENDER: "Give every {name} of the text a value, and a {link} its destination.",
     Reason.NO_CAPACITY: "The numbers were busy: test again.",
 }
@@ -63,7 +67,7 @@ def story(message: Message, due: Due | None, attempt: Attempt | None, tries: int
     if due is not None:
         return [*lines, _waiting(due)]
     status = Status(message.status)
-    words = MEANS[status] if status in STOPPED else "It left the queue; look again in a moment."
+    words = means(message) if status in STOPPED else "It left the queue; look again in a moment."
     return [*lines, Line(NOT, words, None, _because(message.reason))]
 
 
@@ -93,5 +97,5 @@ def _handed_over(message: Message, attempt: Attempt) -> list[Line]:
     code = attempt.report_code or attempt.code
     codes = f"Their code: {code}" if code and tone == NOT else ""
     detail = " ".join(one for one in (LOOK.get(status, ""), codes) if one)
-    lines.append(Line(tone, MEANS[status], attempt.reported_at, detail))
+    lines.append(Line(tone, means(message), attempt.reported_at, detail))
     return lines

@@ -8,18 +8,19 @@ from __future__ import annotations
 from datetime import datetime
 
 from brands import clock
-from delivery import sql
+from delivery import limit_rows, sql
 from delivery.allowances import cap_keys
 from delivery.claims import REPLIES
 from delivery.facts import COUNTERS, local_day
+from delivery.limit_rows import FULL
 
 CHUNK = 1000
 
-EXPIRE = """
+EXPIRE = f"""
 WITH gone AS MATERIALIZED (
     SELECT d.message_id FROM delivery_due d WHERE d.expires_at <= %s
     ORDER BY d.expires_at LIMIT %s FOR UPDATE SKIP LOCKED
-), ended AS (
+), full_lanes AS MATERIALIZED ({FULL}), ended AS (
     DELETE FROM delivery_due d USING gone WHERE d.message_id = gone.message_id
     RETURNING d.message_id, d.brand_id, d.campaign_id, d.lane_id, d.reason
 )
@@ -30,8 +31,12 @@ UPDATE delivery_message m SET status = 'expired', reason = CASE
     WHEN e.reason <> '' THEN e.reason
     WHEN e.brand_id = ANY(%s::bigint[]) AND m.kind <> 'reply' THEN 'brand_cap'
     WHEN e.campaign_id = ANY(%s::bigint[]) THEN 'campaign_cap'
+    WHEN e.lane_id IN (SELECT lane_id FROM full_lanes WHERE by_number) THEN 'number_cap'
+    WHEN e.lane_id IN (SELECT lane_id FROM full_lanes) THEN 'account_cap'
+    WHEN n.rests_until > %s AND n.rests_because = 'warm_up'
+         AND n.paused_at IS NULL AND a.paused_at IS NULL THEN 'warm_up'
     WHEN n.paused_at IS NOT NULL OR a.paused_at IS NOT NULL OR n.retired_at IS NOT NULL
-         OR a.retired_at IS NOT NULL OR n.rests_until > %s THEN 'lane_paused'
+         OR a.retired_at IS NOT NULL OR n.rests_until > %s OR a.halves = 0 THEN 'lane_paused'
     ELSE 'no_capacity' END
 FROM ended e
 JOIN brands_brand b ON b.id = e.brand_id
@@ -40,7 +45,7 @@ JOIN providers_provideraccount a ON a.id = n.account_id
 LEFT JOIN campaigns_campaign c ON c.id = e.campaign_id
 CROSS JOIN brands_installation i
 WHERE m.id = e.message_id AND m.status = 'planned'
-"""
+"""  # noqa: S608 - of constants
 
 CAPS = """
 SELECT id, NULL, zone, daily_cap FROM brands_brand
@@ -66,14 +71,14 @@ def sweep_expired() -> int:
     now, ended = clock.now(), 0
     brands, campaigns = capped(now)
     while True:
-        rows = sql.count(EXPIRE, now, CHUNK, brands, campaigns, now)
+        rows = sql.count(EXPIRE, now, CHUNK, brands, campaigns, now, now)
         ended += rows
         if rows < CHUNK:
             return ended
 
 
 def capped(now: datetime) -> tuple[list[int], list[int]]:
-    """Brands and campaigns whose daily cap is reached on the brand's day."""
+    """Brands and campaigns whose daily cap, or a brand's limit of a day, is reached."""
     keys = {
         key: (brand_id, campaign_id, cap)
         for brand_id, campaign_id, zone, cap in sql.rows(CAPS)
@@ -82,7 +87,10 @@ def capped(now: datetime) -> tuple[list[int], list[int]]:
     used: dict[str, int] = dict(sql.rows(COUNTERS, list(keys)))
     full = [keys[key] for key in keys if used.get(key, 0) >= keys[key][2]]
     return (
-        [brand_id for brand_id, campaign_id, _ in full if campaign_id is None],
+        [
+            *(brand_id for brand_id, campaign_id, _ in full if campaign_id is None),
+            *limit_rows.full_brands(now),
+        ],
         [campaign_id for _, campaign_id, _ in full if campaign_id is not None],
     )
 

@@ -1,12 +1,13 @@
-"""Where providers post to: delivery reports and inbound texts, of each account of ours."""
+"""Where providers post to, delivery reports and inbound texts, and where people unsubscribe."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from delivery import webhooks
+from delivery import unsubscribing, webhooks
 
 urlpatterns = [
+    path("u/<str:ref>", unsubscribing.unsubscribe_page, name="unsubscribe"),
     path("webhooks/<slug:kind>/<int:account_id>/status", webhooks.receive, name="webhook-status"),
     path("webhooks/<slug:kind>/<int:account_id>/inbound", webhooks.receive, name="webhook-inbound"),
     path(

@@ -1,7 +1,8 @@
 """What providers post to us: genuine, readable, stored; then 200. Our own trouble is 503.
 
-An inbound text is applied before its answer, a report later. It knows no table of persons or
-messages, and a callback that is not genuine gets no further than this module.
+An inbound text is applied before its answer, a report later; but who complains of an e-mail or
+unsubscribes by mail is out before, too, each time. It knows no table of persons or messages, and a
+callback that is not genuine gets no further than this module.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from delivery import inbound, inbox, sql, tallies, tasks
+from delivery import inbound, inbox, sql, tallies, tasks, unsubscribing
 from delivery.tallies import What
 from providers.base import Access, Adapter, Callback, DeliveryReport, InboundMessage
 from providers.models import ProviderAccount
@@ -29,7 +30,6 @@ from providers.registry import ADAPTERS, adapter
 
 logger = logging.getLogger(__name__)
 
-LARGEST = 64 * 1024  # bytes; a text of 1,600 characters with all its fields has a tenth of it
 KEEP_ACCOUNT = 10.0  # seconds
 LONGEST_LENGTH = 12  # digits
 MOST_KEPT = 1024
@@ -90,7 +90,7 @@ def _receive(request: HttpRequest, kind: str, account_id: int, key: str) -> Http
     if line is None:
         return _turned_away(What.NO_ACCOUNT, None, 404)
     try:
-        body = _body(request)
+        body = _body(request, line.adapter.largest_callback)
         if body is None:
             return _turned_away(What.TOO_LARGE, account_id, 413)
         callback = _callback(request, body)
@@ -122,6 +122,7 @@ def _take_in(line: Line, callback: Callback) -> HttpResponse:
     if not reports and not texts:
         tallies.count(What.UNUSED, line.account_id)
     were_applied = [_apply(inbound_id) for inbound_id in texts]
+    were_applied += [_let_out(report.ref) for report, _ in reports if report.opted_out]
     if not all(were_applied):
         return _again_later(line.adapter.busy_status)
     thanks = line.adapter.thanks
@@ -137,6 +138,18 @@ def _apply(inbound_id: int) -> bool:
         return False
     if has_answer:
         tasks.call_replies()
+    return True
+
+
+def _let_out(ref: str) -> bool:
+    """Who complains of an e-mail or unsubscribes by one; nothing where it is of no e-mail."""
+    try:
+        recipient = unsubscribing.find(ref)
+        if recipient is not None:
+            unsubscribing.opt_out(recipient, source="provider")
+    except Exception:
+        logger.exception("an opt-out by mail was stored and not applied")
+        return False
     return True
 
 
@@ -162,16 +175,16 @@ def _read_line(kind: str, account_id: int) -> Line | None:
     return Line(account.pk, adapter(kind, account.definition), account.access())
 
 
-def _body(request: HttpRequest) -> bytes | None:
+def _body(request: HttpRequest, largest: int) -> bytes | None:
     """The body; None for one that is too large, which is not read to its end. Raises Unreadable."""
     length = request.headers.get("Content-Length", "")
-    if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > LARGEST):
+    if length.isdecimal() and (len(length) > LONGEST_LENGTH or int(length) > largest):
         return None
     try:
-        body = request.read(LARGEST + 1)
+        body = request.read(largest + 1)
     except UnreadablePostError as error:
         raise Unreadable from error  # they went in the middle of it
-    return None if len(body) > LARGEST else body
+    return None if len(body) > largest else body
 
 
 def _callback(request: HttpRequest, body: bytes) -> Callback:

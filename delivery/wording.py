@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from delivery.states import Kind, Reason, ReplyKind, Status
-from delivery.steps import TEST_SENDING, TEST_TO_A_LEAD
+from delivery.steps import (
+    EMAIL_CAMPAIGN_SENDING,
+    EMAIL_TEST_SENDING,
+    EMAIL_TEST_TO_A_LEAD,
+    TEST_SENDING,
+    TEST_TO_A_LEAD,
+)
 
 TONES: Mapping[Status, str] = {
     Status.PLANNED: "",
@@ -51,6 +57,16 @@ MEANS: Mapping[Status, str] = {
     Status.DEAD: "It was not sent: it was given up.",
 }
 
+MAIL_MEANS: Mapping[Status, str] = {
+    **MEANS,
+    Status.SENT: "The mail server of the person has it. A report may still follow.",
+    Status.DELIVERED: "It reached the mailbox.",
+    Status.UNDELIVERED: "It left, and did not reach the mailbox.",
+}
+"""The same of an e-mail."""
+
+BOUNCES = "Ask the person for another address. Texts are not concerned."
+
 DO: Mapping[Reason, str] = {
     Reason.NONE: "There is nothing to do.",
     Reason.STOP_ALL: "It goes on when somebody ends the stop, at the head of every page.",
@@ -65,7 +81,8 @@ DO: Mapping[Reason, str] = {
     Reason.SUNSET: "A text from the person, such as JOIN, brings them back.",
     Reason.LEAD_INACTIVE: "Switch the lead on again, if the person still wants to hear from you.",
     Reason.NO_CONSENT: "Take the lead in again with its consent: when, how and where they agreed.",
-    Reason.NO_ADDRESS: "Take the lead in again with a phone number.",
+    Reason.NO_ADDRESS: "Take the lead in again with a phone number, or an e-mail address for"
+    " e-mail.",
     Reason.NO_PLACE: "Give the lead a state or a ZIP code, so that its local time is known.",
     Reason.NO_COMMON_WINDOW: "Give the lead a state or a ZIP code, so that fewer places are left.",
     Reason.QUIET_HOURS: "It leaves by itself in the brand's next sending hours, if its slot still"
@@ -83,6 +100,14 @@ DO: Mapping[Reason, str] = {
     " more.",
     Reason.CAMPAIGN_CAP: "It goes on tomorrow if its slot still runs; raise the campaign's daily"
     " cap for more.",
+    Reason.NUMBER_CAP: "Another number of the route takes it over, if there is one; else it goes on"
+    " tomorrow, if its slot still runs. The limit stands on the number's page.",
+    Reason.ACCOUNT_CAP: "A number of another account takes it over, if the route has one; else it"
+    " goes on tomorrow, if its slot still runs. The limit stands on the account's page.",
+    Reason.CARRIER_CAP: "It goes on tomorrow, in the limit's zone, if its slot still runs. The"
+    " limit stands on the brand's page; only the carrier can raise what it allows.",
+    Reason.WARM_UP: "It leaves by another number of the route, if it has one; else when the number"
+    " may send more, if its slot still runs then. The number's page says when, and ends a warm-up.",
     Reason.NO_CAPACITY: "Give the slot more time or the route more numbers.",
     Reason.THROTTLED: "It goes round again by itself; more numbers on the route make it faster.",
     Reason.NOT_CONNECTED: "It goes round again by itself; look at the provider's status page if it"
@@ -127,25 +152,43 @@ STEPS: Mapping[str, StepWords] = {
         "There is a number that works, and the lead is switched on",
         *(R.NO_ADDRESS, R.UNDELIVERABLE, R.LEAD_INACTIVE),
     ),
+    "refuse_bad_mailbox": _step(
+        "There is a mailbox that works, and the lead is switched on",
+        *(R.NO_ADDRESS, R.UNDELIVERABLE, R.LEAD_INACTIVE),
+    ),
     "hold_in_quiet_hours": _step(
         "It is a sending hour wherever the person may be",
         *(R.NO_PLACE, R.NO_COMMON_WINDOW, R.QUIET_HOURS),
     ),
     "hold_for_person_limit": _step("The person has not had enough messages lately", R.PERSON_LIMIT),
     "fill_in_text": _step("Every {name} in the text can be filled in", R.CANNOT_RENDER),
+    "fill_in_mail_of_slot": _step(
+        "Every {name} in subject, text and HTML can be filled in", R.CANNOT_RENDER
+    ),
+    "fill_in_mail_of_single": _step(
+        "Every {name} in its own subject, text and HTML can be filled in", R.CANNOT_RENDER
+    ),
     "fill_in_single": _step("Every {name} in its own text can be filled in", R.CANNOT_RENDER),
     "fill_in_reply": _step("The answer's text can be filled in", R.CANNOT_RENDER),
     "refuse_same_words": _step("The person has not had these words that day", R.SAME_WORDS),
     "add_link": _step("It gets its personal link"),
     "add_opt_out_line": _step("It says how to opt out"),
+    "add_link_to_mail": _step("Text and HTML get their personal link"),
+    "add_unsubscribe_link": _step("It has a link to unsubscribe"),
+    "refuse_unfit_mail": _step("Its account can carry its length", R.TOO_LONG),
     "refuse_unfit": _step("Its number can carry the text", R.UNSAYABLE, R.TOO_LONG),
     "hold_without_a_number": _step("Its number and account are in use", R.LANE_PAUSED),
+    "hold_without_a_number_that_answers": _step(
+        "Its number and account are in use, or rest from campaigns only", R.LANE_PAUSED
+    ),
     "reserve": _step(
         "The person's limits and the daily caps have room for it",
         *(R.PERSON_LIMIT, R.BRAND_CAP, R.CAMPAIGN_CAP),
+        *(R.NUMBER_CAP, R.ACCOUNT_CAP, R.CARRIER_CAP, R.WARM_UP),
     ),
     "reserve_beside_the_limit": _step(
-        "The daily caps have room for it", R.BRAND_CAP, R.CAMPAIGN_CAP
+        "The daily caps have room for it",
+        *(R.BRAND_CAP, R.CAMPAIGN_CAP, R.NUMBER_CAP, R.ACCOUNT_CAP, R.CARRIER_CAP, R.WARM_UP),
     ),
 }
 """By the name of the step."""
@@ -175,8 +218,8 @@ FAULTS: Mapping[str, str] = {
     "sender": "the provider did not accept the number",
 }
 CLASSES: Mapping[str, str] = {
-    "permanent_recipient": "this phone takes no texts from us",
-    "permanent_content": "it did not like the text",
+    "permanent_recipient": "this address takes no messages from us",
+    "permanent_content": "it did not like what the message says",
     "permanent_config": "something is set up wrong with the provider",
     "throttled": "the provider asked us to slow down",
     "transient": "a passing fault",
@@ -210,6 +253,9 @@ SENDINGS: Mapping[str, str] = {
     Kind.SINGLE: "A single message",
     TEST_SENDING: "A test that a member of staff sent to their own phone",
     TEST_TO_A_LEAD: "A test that a member of staff sent to a phone on a list",
+    EMAIL_CAMPAIGN_SENDING: "An e-mail of a campaign",
+    EMAIL_TEST_SENDING: "A test that a member of staff sent to their own mailbox",
+    EMAIL_TEST_TO_A_LEAD: "A test that a member of staff sent to a mailbox on a list",
     ReplyKind.STOP: "Our answer to a STOP",
     ReplyKind.HELP: "Our answer to HELP",
     ReplyKind.JOIN: "Our welcome to who joined",

@@ -209,7 +209,7 @@ class Slice:
     def turn(self) -> int:
         """Claim a batch if there is room for it, then store what came back."""
         rows = 0
-        if self.sender.under_way < settings.SEND_BATCH:
+        if self.sender.under_way - self.sender.hung < settings.SEND_BATCH:
             began = time.monotonic()
             try:
                 rows = pipeline.send_batch(

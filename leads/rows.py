@@ -86,7 +86,7 @@ def check_row(cells: Mapping[str, str], fields: Mapping[str, str]) -> LeadRow | 
     phone = _read_phone(cells.get("phone", ""))
     if isinstance(phone, Problem):
         return phone
-    email = _read_email(cells.get("email", ""))
+    email = read_email(cells.get("email", ""))
     if isinstance(email, Problem):
         return email
     if phone is None and email is None:
@@ -152,7 +152,8 @@ def _read_phone(raw: str) -> str | Problem | None:
     return Problem(found.code, "phone", found.reason)
 
 
-def _read_email(raw: str) -> str | Problem | None:
+def read_email(raw: str) -> str | Problem | None:
+    """In lower case; None for nothing."""
     text = raw.strip().lower()
     if not text:
         return None

@@ -1,9 +1,17 @@
 // What a server cannot do while a text is written: put words where the cursor is.
 "use strict";
 
+const BOXES = ["id_subject", "id_text", "id_mail_text", "id_html"];
+let lastBox = "";
+
 function textBox() {
-  return document.getElementById("id_text");
+  const last = document.getElementById(lastBox);
+  return last || document.getElementById("id_text") || document.getElementById("id_mail_text");
 }
+
+document.addEventListener("focusin", (event) => {
+  if (BOXES.includes(event.target.id)) lastBox = event.target.id;
+});
 
 function changed(box) {
   box.dispatchEvent(new Event("input", { bubbles: true }));
@@ -18,7 +26,8 @@ document.addEventListener("click", (event) => {
   if (chip) {
     const before = box.value.slice(0, box.selectionStart);
     const gap = before && !/\s$/.test(before) ? " " : "";
-    box.setRangeText(gap + chip.dataset.insert, box.selectionStart, box.selectionEnd, "end");
+    const words = (box.id === "id_html" && chip.dataset.html) || chip.dataset.insert;
+    box.setRangeText(gap + words, box.selectionStart, box.selectionEnd, "end");
     changed(box);
   }
   if (plainer) {

@@ -1,0 +1,146 @@
+"""What an e-mail said beside its text; e-mail among single messages; an address of either kind."""
+
+from __future__ import annotations
+
+import django.db.models.deletion
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("campaigns", "0004_email_channel"),
+        ("compliance", "0004_email_undeliverable"),
+        ("delivery", "0014_health"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="MailContent",
+            fields=[
+                (
+                    "attempt",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="mail",
+                        serialize=False,
+                        to="delivery.attempt",
+                    ),
+                ),
+                ("owner_id", models.BigIntegerField(editable=False, null=True)),
+                ("subject", models.TextField()),
+                ("html", models.TextField(blank=True)),
+            ],
+        ),
+        migrations.AddField(
+            model_name="singletext",
+            name="channel",
+            field=models.CharField(
+                choices=[("sms", "Text message"), ("email", "E-mail")],
+                db_default="sms",
+                default="sms",
+                max_length=8,
+            ),
+        ),
+        migrations.AddField(
+            model_name="singletext",
+            name="html",
+            field=models.TextField(blank=True, db_default="", default=""),
+        ),
+        migrations.AddField(
+            model_name="singletext",
+            name="subject",
+            field=models.TextField(blank=True, db_default="", default=""),
+        ),
+        migrations.AlterField(
+            model_name="due",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("", "None"),
+                    ("stop_all", "All sending is stopped"),
+                    ("brand_paused", "The brand is paused"),
+                    ("campaign_paused", "The campaign is paused"),
+                    ("lane_paused", "The number or its account is paused"),
+                    ("opted_out", "The person opted out"),
+                    ("person_held", "The person is on hold until a reply is judged"),
+                    ("inbound_waiting", "A reply of the person is being read"),
+                    ("undeliverable", "The address does not work"),
+                    ("sunset", "No sign of life for long"),
+                    ("lead_inactive", "The lead is switched off"),
+                    ("no_consent", "No consent on record for this brand"),
+                    ("no_address", "No address to send it to"),
+                    ("no_place", "Nothing tells where the person is"),
+                    ("no_common_window", "No hour suits every place the person may be in"),
+                    ("quiet_hours", "Outside the sending hours"),
+                    ("no_rules", "The hours could not be read"),
+                    ("person_limit", "The person had enough messages lately"),
+                    ("same_words", "The person got the same words that day"),
+                    ("cannot_render", "The text could not be filled in"),
+                    ("too_long", "The text is too long"),
+                    ("unsayable", "The text has letters that its number cannot carry"),
+                    ("no_route", "No number can send it"),
+                    ("brand_cap", "The brand's daily cap is reached"),
+                    ("campaign_cap", "The campaign's daily cap is reached"),
+                    ("no_capacity", "The numbers were too slow for its slot"),
+                    ("throttled", "The provider asked us to wait"),
+                    ("not_connected", "The provider could not be reached"),
+                    ("account_fault", "The provider refused the account or the number"),
+                    ("not_sent", "It certainly did not leave; it goes round again"),
+                    ("step_failed", "An error of ours; it waits and is tried again"),
+                    ("worker_killed", "It ended its worker twice and was set aside"),
+                    ("rejected", "The provider refused this recipient or text"),
+                    ("out_of_tries", "Tried too often"),
+                ],
+                db_default="",
+                max_length=16,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="message",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("", "None"),
+                    ("stop_all", "All sending is stopped"),
+                    ("brand_paused", "The brand is paused"),
+                    ("campaign_paused", "The campaign is paused"),
+                    ("lane_paused", "The number or its account is paused"),
+                    ("opted_out", "The person opted out"),
+                    ("person_held", "The person is on hold until a reply is judged"),
+                    ("inbound_waiting", "A reply of the person is being read"),
+                    ("undeliverable", "The address does not work"),
+                    ("sunset", "No sign of life for long"),
+                    ("lead_inactive", "The lead is switched off"),
+                    ("no_consent", "No consent on record for this brand"),
+                    ("no_address", "No address to send it to"),
+                    ("no_place", "Nothing tells where the person is"),
+                    ("no_common_window", "No hour suits every place the person may be in"),
+                    ("quiet_hours", "Outside the sending hours"),
+                    ("no_rules", "The hours could not be read"),
+                    ("person_limit", "The person had enough messages lately"),
+                    ("same_words", "The person got the same words that day"),
+                    ("cannot_render", "The text could not be filled in"),
+                    ("too_long", "The text is too long"),
+                    ("unsayable", "The text has letters that its number cannot carry"),
+                    ("no_route", "No number can send it"),
+                    ("brand_cap", "The brand's daily cap is reached"),
+                    ("campaign_cap", "The campaign's daily cap is reached"),
+                    ("no_capacity", "The numbers were too slow for its slot"),
+                    ("throttled", "The provider asked us to wait"),
+                    ("not_connected", "The provider could not be reached"),
+                    ("account_fault", "The provider refused the account or the number"),
+                    ("not_sent", "It certainly did not leave; it goes round again"),
+                    ("step_failed", "An error of ours; it waits and is tried again"),
+                    ("worker_killed", "It ended its worker twice and was set aside"),
+                    ("rejected", "The provider refused this recipient or text"),
+                    ("out_of_tries", "Tried too often"),
+                ],
+                db_default="",
+                max_length=16,
+            ),
+        ),
+    ]
