@@ -17,7 +17,6 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.dateformat import format as in_words
 from django.utils.dateparse import parse_date, parse_time
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from brands import clock
 from brands.access import Ability
@@ -37,36 +36,14 @@ from brands.admin import (
 from brands.braking import Braked
 from brands.models import Brand
 from brands.paging import Inline, Page
-from campaigns.flow_form import LONGEST_TEXT
 from campaigns.models import Campaign, ListRoute, Slot, Template, TemplateVersion
-from campaigns.setting_up import copy, strangers, wrong_text
+from campaigns.setting_up import copy, misfits, strangers
+from campaigns.template_form import TemplateForm
 from campaigns.versions import add_version
 from campaigns.words import SLOT_STATES, left_out, state_of, state_pill
+from providers.models import Channel
 
 NEWEST_VERSION = "The words in use"
-
-
-class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # generic for the checker only
-    """A template with its words; other words than before are a new version."""
-
-    text = forms.CharField(
-        label="What people read",
-        strip=False,
-        max_length=LONGEST_TEXT,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 6, "id": "id_text"}),
-        help_text="A change is saved as a new version. What has been started keeps its words.",
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        latest = self.instance.latest() if self.instance.pk else None
-        self.fields["text"].initial = latest.text if latest else ""
-
-    def clean_text(self) -> str:
-        text = str(self.cleaned_data["text"]).replace("\r\n", "\n").strip()
-        if wrong := wrong_text(text):
-            raise forms.ValidationError(wrong)
-        return text
 
 
 class Late(Exception):
@@ -104,31 +81,42 @@ class UntilStart(Page):
 class TemplateAdmin(NeverDeleted, Page):
     brand_path = "brand"
     form = TemplateForm
-    list_display = ("name", "brand", "says", "in_use")
-    list_filter = (RetiredFilter, BrandFilter)
+    list_display = ("name", "brand", "channel", "says", "in_use")
+    list_filter = (RetiredFilter, "channel", BrandFilter)
     search_fields = ("name",)
     list_select_related = ("brand",)
     ordering = ("name",)
-    fieldsets = (
-        (None, {"fields": ("brand", "name", "in_use")}),
-        (NEWEST_VERSION, {"fields": ("text",)}),
-    )
     actions = (retire, bring_back)
+    # A stored template's channel is no field any more: then only its own words are on the page.
+    conditional_fields = dict.fromkeys(
+        ("subject", "html"), f"typeof channel === 'undefined' || channel == '{Channel.EMAIL}'"
+    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Template | None = None) -> Any:
+        has_mail = obj is None or obj.channel == Channel.EMAIL
+        words = ("subject", "text", "html") if has_mail else ("text",)
+        return (
+            (None, {"fields": ("brand", "channel", "name", "in_use")}),
+            (NEWEST_VERSION, {"fields": words}),
+        )
 
     def get_queryset(self, request: HttpRequest) -> Rows:
         newest = TemplateVersion.objects.filter(template=OuterRef("pk")).order_by("-number")
         rows: Rows = super().get_queryset(request)
-        rows = rows.annotate(newest_text=Subquery(newest.values("text")[:1]))
+        rows = rows.annotate(
+            newest_subject=Subquery(newest.values("subject")[:1]),
+            newest_text=Subquery(newest.values("text")[:1]),
+        )
         return rows
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Template | None = None
     ) -> tuple[str, ...]:
-        return (*(("brand",) if obj else ()), "in_use")
+        return (*(("brand", "channel") if obj else ()), "in_use")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        add_version(obj, form.cleaned_data["text"])
+        add_version(obj, **form.words()._asdict())
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -136,11 +124,12 @@ class TemplateAdmin(NeverDeleted, Page):
         template = context.get("original")
         if template is not None:
             context["versions"] = template.versions.order_by("-number")
+            context["has_mail"] = template.channel == Channel.EMAIL
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="What it says")
     def says(self, template: Any) -> str:
-        text = " ".join((template.newest_text or "").split())
+        text = " ".join((template.newest_subject or template.newest_text or "").split())
         return f"{text[:77]}…" if len(text) > 80 else text or "-"
 
     @admin.display(description="State", ordering="retired_at")
@@ -149,7 +138,7 @@ class TemplateAdmin(NeverDeleted, Page):
 
 
 class OneBrand(forms.ModelForm):  # type: ignore[type-arg] # generic for the checker only
-    """The rule of `setting_up.strangers`, beside the fields."""
+    """The rules of `setting_up.strangers` and `misfits`, beside the fields."""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
@@ -158,6 +147,9 @@ class OneBrand(forms.ModelForm):  # type: ignore[type-arg] # generic for the che
         parts = {name: cleaned.get(name) for name in ("lead_list", "template", "route")}
         for name, words in (strangers(brand_id, **parts) if brand_id else {}).items():
             self.add_error(name, words)
+        if channel := cleaned.get("channel") or getattr(self.instance, "channel", None):
+            for name, words in misfits(channel, parts["template"], parts["route"]).items():
+                self.add_error(name, words)
         return cleaned
 
 
@@ -184,13 +176,21 @@ def resume(page: Any, request: HttpRequest, rows: Rows) -> None:
 @admin.register(Campaign)
 class CampaignAdmin(NeverDeleted, UntilStart, Braked):
     brand_path = "brand"
-    settled = ("brand", "lead_list", "destination")
+    settled = ("brand", "channel", "lead_list", "destination")
     before_start = Q(started_at=None)
     form = OneBrand
     change_form_outer_before_template = "campaigns/_campaign_top.html"
     show_add_link = False  # the flow is the way to a new one
-    list_display = ("name", "brand", "state_read", "lead_list", "next_slot", "started_read")
-    list_filter = (PausedFilter, RetiredFilter, BrandFilter)
+    list_display = (
+        "name",
+        "brand",
+        "channel",
+        "state_read",
+        "lead_list",
+        "next_slot",
+        "started_read",
+    )
+    list_filter = (PausedFilter, RetiredFilter, "channel", BrandFilter)
     search_fields = ("name",)
     list_select_related = ("brand", "lead_list")
     ordering = ("-id",)
@@ -200,7 +200,7 @@ class CampaignAdmin(NeverDeleted, UntilStart, Braked):
         (
             "What to say, to whom",
             {
-                "fields": ("lead_list", "template", "destination", "route"),
+                "fields": ("channel", "lead_list", "template", "destination", "route"),
                 "description": "Times that are started keep the words and the route they had"
                 " then; a change here is for those that are started later.",
             },
@@ -359,7 +359,8 @@ class SlotAdmin(NeverDeleted, UntilStart):
 
     @admin.display(description="What it says")
     def words(self, slot: Slot) -> str | None:
-        return slot.template_version.text if slot.template_version else None
+        version = slot.template_version
+        return "\n\n".join(filter(None, (version.subject, version.text))) if version else None
 
     @admin.display(description="Segments a message, at most")
     def segments(self, slot: Slot) -> str:

@@ -18,14 +18,15 @@ from brands import access, clock, pages
 from brands.access import Ability
 from brands.models import Brand
 from campaigns import flow_form
-from campaigns.flow_changes import changed, chosen
+from campaigns.flow_changes import changed, channel_of, chosen
 from campaigns.flow_form import FlowForm, Slots
 from campaigns.models import Campaign, ListRoute, Template
-from campaigns.preview import preview, trouble
+from campaigns.preview import preview, preview_mail
+from campaigns.rendering import Mail, mail_troubles, trouble
 from campaigns.setting_up import faults, set_up, tomorrow
 from campaigns.speed import segments_per_second
 from leads.models import LeadList, ListEntry
-from providers.models import Route
+from providers.models import Channel, Route
 
 COUNTED = 10_000  # people of a list; beyond that it is "more than"
 
@@ -76,13 +77,39 @@ def campaign_parts(request: HttpRequest) -> HttpResponse:
 @pages.staff_page(Ability.SEND)
 def campaign_text(request: HttpRequest) -> HttpResponse:
     """What the text costs and how it reads, while it is typed."""
-    brand = chosen(brands_of(request), request.POST.get("brand"))
-    seen = seen_text(request, brand, request.POST.get("lead_list"), request.POST.get("text", ""))
+    brand, data = chosen(brands_of(request), request.POST.get("brand")), request.POST
+    words = Mail(data.get("subject", ""), data.get("text", ""), data.get("html", ""))
+    seen = seen_words(request, brand, data.get("lead_list"), channel_of(data.get("channel")), words)
     return render(request, "campaigns/_text.html", seen)
 
 
 def brands_of(request: HttpRequest) -> QuerySet[Brand]:
     return access.brands(request.user, Ability.SEND).filter(retired_at=None)
+
+
+def seen_words(
+    request: HttpRequest, brand: Brand | None, list_id: object, channel: Channel, words: Mail
+) -> dict[str, Any]:
+    """For the templates: the preview of a text or an e-mail, or why there is none."""
+    if channel == Channel.EMAIL:
+        return seen_mail(request, brand, list_id, words)
+    return seen_text(request, brand, list_id, words.text)
+
+
+def seen_mail(
+    request: HttpRequest, brand: Brand | None, list_id: object, words: Mail
+) -> dict[str, Any]:
+    longest = flow_form.LONGEST_MAIL
+    mail = Mail(*(part.replace("\r\n", "\n").replace("\0", "")[:longest] for part in words))
+    seen: dict[str, Any] = {"is_mail": True, "mail_preview": None, "troubles": []}
+    if brand is None or not any(part.strip() for part in mail):
+        return {**seen, "brand_is_missing": brand is None}
+    if wrong := mail_troubles(mail):
+        said = {"subject": "Subject", "text": "Plain text", "html": "HTML"}
+        return {**seen, "troubles": [f"{said[part]}: {why}" for part, why in wrong.items()]}
+    people = access.may(request.user, Ability.PEOPLE, brand.pk)
+    lead_list = chosen(LeadList.objects.filter(brand=brand), list_id)
+    return {**seen, "mail_preview": preview_mail(mail, brand, lead_list, with_people=people)}
 
 
 def seen_text(
@@ -103,15 +130,21 @@ def seen_text(
 def _fresh(request: HttpRequest, brands: QuerySet[Brand], brand: Brand) -> tuple[FlowForm, Slots]:
     now = clock.now()
     initial = flow_form.defaults(brand, now)
+    channel = channel_of(request.GET.get("channel"))
+    initial["channel"] = channel.value
     if listed := chosen(LeadList.objects.filter(brand=brand), request.GET.get("list")):
         initial["lead_list"] = listed.pk
     first = flow_form.slot_defaults(brand, tomorrow(brand, now))
     slots = flow_form.slots_form(initial=[first])
-    return FlowForm(brands=brands, brand=brand, initial=initial), slots
+    return FlowForm(brands=brands, brand=brand, channel=channel, initial=initial), slots
 
 
 def _typed(data: QueryDict, brands: QuerySet[Brand], brand: Brand) -> tuple[FlowForm, Slots]:
-    return FlowForm(data, brands=brands, brand=brand), flow_form.slots_form(data)
+    channel = channel_of(data.get("channel"))
+    data = data.copy()
+    data["channel"] = data.get("channel") or channel.value
+    form = FlowForm(data, brands=brands, brand=brand, channel=channel)
+    return form, flow_form.slots_form(data)
 
 
 def _show(
@@ -125,10 +158,13 @@ def _context(
     request: HttpRequest, form: FlowForm, slots: Slots, brand: Brand, *, tells: bool = False
 ) -> dict[str, Any]:
     """What the parts of the form show, for one brand; a fixed number of queries."""
-    templates = Template.objects.filter(brand=brand)
+    channel = channel_of(form["channel"].value())
+    templates = Template.objects.filter(brand=brand, channel=channel)
     saved = chosen(templates, form["template"].value())
     latest = saved.latest() if saved else None
-    text = (latest.text if latest else "") if saved else form["text"].value() or ""
+    words = latest.mail if latest else Mail("", "")
+    if saved is None:
+        words = Mail(*(form[part].value() or "" for part in Mail._fields))
     lead_list = chosen(LeadList.objects.filter(brand=brand), form["lead_list"].value())
     return {
         "form": form,
@@ -142,8 +178,10 @@ def _context(
         "counted": COUNTED,
         "has_several_brands": brands_of(request).count() > 1,
         "may_manage": access.may(request.user, Ability.MANAGE, brand.pk),
-        "routes": _routes(brand, lead_list),
-        **seen_text(request, brand, lead_list.pk if lead_list else None, text),
+        "routes": _routes(brand, lead_list, channel),
+        "channel": channel,
+        "is_mail": channel == Channel.EMAIL,
+        **seen_words(request, brand, lead_list.pk if lead_list else None, channel, words),
     }
 
 
@@ -154,14 +192,15 @@ def _size(lead_list: LeadList | None) -> int | None:
     return ListEntry.objects.filter(lead_list=lead_list)[: COUNTED + 1].count()
 
 
-def _routes(brand: Brand, lead_list: LeadList | None) -> Mapping[str, Any]:
-    """The routes there are with their speed, and the one that goes before them all."""
-    rows = Route.objects.filter(brand=brand, retired_at=None, channel="sms")
+def _routes(brand: Brand, lead_list: LeadList | None, channel: Channel) -> Mapping[str, Any]:
+    """The routes of the channel with their speed, and the one that goes before them all."""
+    rows = Route.objects.filter(brand=brand, retired_at=None, channel=channel)
     routes = list(rows.order_by("-is_default", "name"))
-    of_list = ListRoute.objects.filter(lead_list=lead_list).select_related("route").first()
+    of_list = ListRoute.objects.filter(lead_list=lead_list, route__channel=channel)
+    first = of_list.select_related("route").first()
     speeds = segments_per_second(brand, [route.pk for route in routes], now=clock.now())
     return {
         "all": [(route, speeds[route.pk]) for route in routes],
         "default": next((route for route in routes if route.is_default), None),
-        "of_list": of_list.route if of_list else None,
+        "of_list": first.route if first else None,
     }

@@ -12,7 +12,9 @@ from brands import clock
 from brands.models import Brand
 from campaigns import flow_form
 from campaigns.models import Template
+from campaigns.rendering import Mail
 from campaigns.setting_up import tomorrow
+from providers.models import Channel
 
 SLOT_FIELDS = ("local_date", "local_time", "length_minutes")
 Row = dict[str, str]
@@ -25,11 +27,18 @@ def chosen(rows: QuerySet[Any], key: object) -> Any:
     return rows.filter(pk=int(text)).first() if is_key else None
 
 
+def channel_of(typed: object) -> Channel:
+    """As it was typed; a text message where that cannot be read."""
+    return Channel(str(typed)) if str(typed) in Channel.values else Channel.SMS
+
+
 def changed(data: QueryDict, brands: QuerySet[Brand], brand: Brand) -> QueryDict:
     """The form's fields afterwards; `do` is the button: add, remove-<place> or write."""
     data = data.copy()
     does, _, place = data.get("do", "").partition("-")
     _follow_brand(data, chosen(brands, data.get("was_brand")), brand)
+    if channel_of(data.get("was_channel")) != channel_of(data.get("channel")):
+        data["template"], data["route"] = "", ""  # they were of the other channel
     if does == "add":
         _put_rows(data, _one_more(_rows(data), brand))
     elif does == "remove":
@@ -37,7 +46,9 @@ def changed(data: QueryDict, brands: QuerySet[Brand], brand: Brand) -> QueryDict
     elif does == "write":
         template = chosen(Template.objects.filter(brand=brand), data.get("template"))
         latest = template.latest() if template else None
-        data["text"], data["template"] = (latest.text if latest else ""), ""
+        mail = latest.mail if latest else Mail("", "")
+        data["subject"], data["text"], data["html"] = mail
+        data["template"] = ""
     return data
 
 

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db.models import QuerySet
 from django.utils.dateformat import format as in_words
 
 from brands.models import Brand
-from campaigns.models import Campaign, Template
+from campaigns.models import LONGEST_SUBJECT, Campaign, Template
 from campaigns.setting_up import (
     CampaignDraft,
     Errors,
@@ -25,10 +26,11 @@ from campaigns.setting_up import (
     usual_slot,
 )
 from leads.models import LeadList
-from providers.models import Route
+from providers.models import Channel, Route
 
 MOST_SLOTS = 31
 LONGEST_TEXT = 1_600  # what the providers take in one message
+LONGEST_MAIL = 100_000  # some programs cut off an e-mail of more
 LENGTHS = [
     (60, "for 1 hour"),
     (120, "for 2 hours"),
@@ -50,6 +52,10 @@ class FlowForm(forms.Form):
         empty_label=None,
         error_messages={"invalid_choice": "Choose one of your brands."},
     )
+    channel = forms.ChoiceField(
+        choices=Channel.choices,
+        error_messages={"invalid_choice": "Choose text message or e-mail."},
+    )
     name = forms.CharField(max_length=120, error_messages={"required": "Give the campaign a name."})
     lead_list = forms.ModelChoiceField(
         LeadList.objects.none(),
@@ -69,13 +75,9 @@ class FlowForm(forms.Form):
             "invalid_choice": "This text is not one of this brand's; choose one that is."
         },
     )
-    text = forms.CharField(
-        label="What people read",
-        required=False,
-        strip=False,
-        max_length=LONGEST_TEXT,
-        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "true"}),
-    )
+    subject = forms.CharField(required=False, max_length=LONGEST_SUBJECT)
+    text = forms.CharField(label="What people read", required=False, strip=False)
+    html = forms.CharField(label="HTML", required=False, strip=False, max_length=LONGEST_MAIL)
     text_name = forms.CharField(label="Save the text as", required=False, max_length=120)
     destination = forms.URLField(
         label="Where {link} leads",
@@ -92,17 +94,26 @@ class FlowForm(forms.Form):
         },
     )
 
-    def __init__(self, *args: Any, brands: QuerySet[Brand], brand: Brand, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        brands: QuerySet[Brand],
+        brand: Brand,
+        channel: Channel = Channel.SMS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        longest = LONGEST_MAIL if channel == Channel.EMAIL else LONGEST_TEXT
+        self.fields["text"].validators.append(MaxLengthValidator(longest))
         offered: Mapping[str, QuerySet[Any]] = {
             "brand": brands,
             "lead_list": LeadList.objects.filter(brand=brand, retired_at=None).order_by("-id"),
             "template": Template.objects.filter(
-                brand=brand, retired_at=None, versions__isnull=False
+                brand=brand, channel=channel, retired_at=None, versions__isnull=False
             )
             .distinct()
             .order_by("name"),
-            "route": Route.objects.filter(brand=brand, retired_at=None, channel="sms").order_by(
+            "route": Route.objects.filter(brand=brand, retired_at=None, channel=channel).order_by(
                 "-is_default", "name"
             ),
         }
@@ -114,6 +125,9 @@ class FlowForm(forms.Form):
     def clean_text(self) -> str:
         """Browsers send line ends as two characters, and people are billed for one."""
         return str(self.cleaned_data["text"]).replace("\r\n", "\n").strip()
+
+    def clean_html(self) -> str:
+        return str(self.cleaned_data["html"]).replace("\r\n", "\n").strip()
 
 
 class SlotForm(forms.Form):
@@ -165,6 +179,7 @@ def defaults(brand: Brand, now: datetime) -> dict[str, Any]:
     """What the form of this brand holds before anything is typed."""
     return {
         "brand": brand.pk,
+        "channel": Channel.SMS.value,
         "name": free_name(Campaign, brand, in_words(tomorrow(brand, now), "l, j F")),
         "lead_list": only_list(brand),
         "destination": usual_destination(brand),
@@ -201,9 +216,12 @@ def draft_of(form: FlowForm, slots: Slots) -> CampaignDraft | None:
     typed: dict[str, Any] = {name: form.cleaned_data.get(name) for name in form.fields}
     if typed["brand"] is None:
         return None
+    typed["channel"] = Channel(typed["channel"] or Channel.SMS)
     if typed["template"] is not None:
-        typed |= {"text": "", "text_name": ""}
-    for name in ("name", "text", "text_name", "destination"):
+        typed |= {"subject": "", "text": "", "html": "", "text_name": ""}
+    if typed["channel"] == Channel.SMS:
+        typed |= {"subject": "", "html": ""}
+    for name in ("name", "subject", "text", "html", "text_name", "destination"):
         typed[name] = typed[name] or ""
     return CampaignDraft(**typed, slots=slots.drafts)
 

@@ -12,15 +12,20 @@ from django.utils.dateformat import format as in_words
 
 from brands.clock import database_now
 from brands.models import Brand
-from campaigns.rendering import BadTemplate, check_template
+from campaigns.rendering import Mail, mail_troubles, trouble
 from leads.models import LeadList
-from providers.models import Route
+from providers.models import Channel, Route
+
+LONGEST_SUBJECT = 200  # characters; most programs show some sixty
 
 
 class Template(models.Model):
-    """A text under a name; what it says stands in its versions."""
+    """A text under a name, for one channel; what it says stands in its versions."""
 
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
+    channel = models.CharField(
+        max_length=8, choices=Channel.choices, default=Channel.SMS, db_default=Channel.SMS
+    )
     name = models.CharField(
         max_length=120, help_text="What colleagues know it by; no recipient sees it."
     )
@@ -28,7 +33,10 @@ class Template(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="template_names_are_unique", fields=["brand", "name"])
+            models.UniqueConstraint(name="template_names_are_unique", fields=["brand", "name"]),
+            models.CheckConstraint(
+                name="template_channel_is_known", condition=Q(channel__in=Channel.values)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -40,11 +48,16 @@ class Template(models.Model):
 
 
 class TemplateVersion(models.Model):
-    """What a template said at one time. Never changed; a change is a new version."""
+    """What a template said at one time. Never changed; a change is a new version.
+
+    Subject and HTML are those of an e-mail; a text message has none.
+    """
 
     template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
+    subject = models.CharField(max_length=LONGEST_SUBJECT, blank=True, default="", db_default="")
     text = models.TextField()
+    html = models.TextField(blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=database_now(), editable=False)
 
     class Meta:
@@ -58,14 +71,21 @@ class TemplateVersion(models.Model):
         return f"{self.template} v{self.number}"
 
     def clean(self) -> None:
-        try:
-            check_template(self.text)
-        except BadTemplate as error:
-            raise ValidationError({"text": str(error)}) from error
+        wrong = {"text": trouble(self.text)}
+        if self.template.channel == Channel.EMAIL:
+            wrong = mail_troubles(self.mail)
+        if any(wrong.values()):
+            raise ValidationError(wrong)
+
+    @property
+    def mail(self) -> Mail:
+        return Mail(self.subject, self.text, self.html)
 
 
 class ListRoute(models.Model):
-    """The route of everything sent to one list; it goes before the campaign's and the brand's."""
+    """The route of what is sent to one list by its channel; it goes before the campaign's and the
+    brand's.
+    """
 
     lead_list = models.OneToOneField(LeadList, on_delete=models.CASCADE, verbose_name="list")
     route = models.ForeignKey(Route, on_delete=models.PROTECT)
@@ -79,10 +99,17 @@ class ListRoute(models.Model):
 
 
 class Campaign(models.Model):
-    """A text to a list in slots. It sends from `started_at` on, while it is not paused."""
+    """A text or an e-mail to a list in slots. It sends from `started_at` on, while not paused."""
 
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT)
     name = models.CharField(max_length=120, help_text="Only colleagues see it.")
+    channel = models.CharField(
+        max_length=8,
+        choices=Channel.choices,
+        default=Channel.SMS,
+        db_default=Channel.SMS,
+        help_text="Text and route must be of the same. Fixed once the campaign has started.",
+    )
     lead_list = models.ForeignKey(
         LeadList,
         on_delete=models.PROTECT,
@@ -100,7 +127,8 @@ class Campaign(models.Model):
         on_delete=models.PROTECT,
         null=True,
         blank=True,
-        help_text="Empty: the brand's default. A route of the list goes before both.",
+        help_text="Empty: the brand's default of the channel. A route of the list goes before"
+        " both.",
     )
     destination = models.URLField(
         blank=True,
@@ -130,7 +158,10 @@ class Campaign(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="campaign_names_are_unique", fields=["brand", "name"])
+            models.UniqueConstraint(name="campaign_names_are_unique", fields=["brand", "name"]),
+            models.CheckConstraint(
+                name="campaign_channel_is_known", condition=Q(channel__in=Channel.values)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from brands.models import Brand
 from campaigns import sizing
-from campaigns.rendering import PLACEHOLDER, BadTemplate, check_template
+from campaigns.rendering import PLACEHOLDER, Mail, check_template, framed
 from leads.models import Lead, LeadList
 from providers import alphabet, segments
 from providers.alphabet import Dear
@@ -94,6 +94,38 @@ def preview(text: str, brand: Brand, lead_list: LeadList | None, *, with_people:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailPreview:
+    """One e-mail for one person; the HTML of `mail` is fit for a frame."""
+
+    person: str
+    is_real: bool
+    mail: Mail
+    without_fall_back: list[str]
+    has_link: bool
+    in_text: bool  # a link to unsubscribe stands in it already; else it is added at the end
+    in_html: bool
+
+
+def preview_mail(
+    mail: Mail, brand: Brand, lead_list: LeadList | None, *, with_people: bool
+) -> MailPreview:
+    """Filled in as `preview` does it. Its templates must be sound: ask `mail_troubles`."""
+    lead = _somebody(lead_list) if lead_list and with_people else None
+    values = sizing.values_of(lead) if lead else INVENTED
+    said = sizing.said_by_mail(Mail(*(_tried(part, values) for part in mail)), values, brand)
+    every = "\n".join(mail)
+    return MailPreview(
+        person=_called(values),
+        is_real=lead is not None,
+        mail=said._replace(html=framed(said.html)),
+        without_fall_back=_without_fall_back(every),
+        has_link="{link" in every,
+        in_text="{unsubscribe" in mail.text,
+        in_html="{unsubscribe" in mail.html,
+    )
+
+
 def _somebody(lead_list: LeadList) -> Lead | None:
     """A person of the list, the same each time; found by the index of its entries."""
     leads = Lead.objects.filter(listentry__lead_list=lead_list, status=Lead.Status.ACTIVE)
@@ -119,12 +151,3 @@ def _without_fall_back(text: str) -> list[str]:
     """Names that keep a person without such a value from getting the text."""
     bare = [m[1] for m in PLACEHOLDER.finditer(text) if m[2] is None]
     return [name for name in dict.fromkeys(bare) if name in sizing.FROM_LEAD]
-
-
-def trouble(text: str) -> str:
-    """Why the text cannot be filled in; empty if it can."""
-    try:
-        check_template(text)
-    except BadTemplate as error:
-        return str(error)
-    return ""

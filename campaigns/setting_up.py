@@ -18,11 +18,11 @@ from brands import clock
 from brands.models import Brand
 from brands.zones import city
 from campaigns.models import Campaign, Slot, Template
-from campaigns.rendering import BadTemplate, check_template
+from campaigns.rendering import Mail, mail_troubles, trouble
 from campaigns.versions import add_version
 from compliance.hours import SendingHours, opening_instant
 from leads.models import LeadList
-from providers.models import Route
+from providers.models import Channel, Route
 
 USUAL_TIME = time(10)
 FARTHEST = timedelta(days=400)
@@ -49,9 +49,12 @@ class CampaignDraft:
 
     brand: Brand
     name: str
+    channel: Channel = Channel.SMS
     lead_list: LeadList | None
     template: Template | None = None
+    subject: str = ""
     text: str = ""
+    html: str = ""
     text_name: str = ""
     destination: str = ""
     route: Route | None = None
@@ -79,6 +82,7 @@ def _made(draft: CampaignDraft) -> Campaign:
     campaign = Campaign.objects.create(
         brand=draft.brand,
         name=draft.name,
+        channel=draft.channel,
         lead_list=draft.lead_list,
         template=draft.template or _new_template(draft),
         destination=draft.destination,
@@ -99,8 +103,8 @@ def _made(draft: CampaignDraft) -> Campaign:
 
 def _new_template(draft: CampaignDraft) -> Template:
     name = draft.text_name or free_name(Template, draft.brand, draft.name)
-    template = Template.objects.create(brand=draft.brand, name=name)
-    add_version(template, draft.text)
+    template = Template.objects.create(brand=draft.brand, name=name, channel=draft.channel)
+    add_version(template, draft.text, subject=draft.subject, html=draft.html)
     return template
 
 
@@ -113,19 +117,30 @@ def faults(draft: CampaignDraft, now: datetime) -> Errors:
             errors.setdefault(name, []).append(ValidationError(words))
 
     parts = {"lead_list": draft.lead_list, "template": draft.template, "route": draft.route}
-    for name, words in strangers(draft.brand.pk, **parts).items():
-        add(name, words)
+    for found in (
+        strangers(draft.brand.pk, **parts),
+        misfits(draft.channel, draft.template, draft.route),
+        _wrong_words_of(draft),
+        _wrong_slots(draft, now),
+    ):
+        for name, words in found.items():
+            add(name, words)
     if draft.lead_list is None:
         add("lead_list", "Choose the list of people to write to.")
     add("name", _taken(Campaign, draft.brand, draft.name))
     if draft.template is None and draft.text_name:
         add("text_name", _taken(Template, draft.brand, draft.text_name))
-    text = text_of(draft)
-    add("text" if draft.template is None else "template", wrong_text(text))
-    add("destination", wrong_destination(draft.brand, text, draft.destination))
-    for name, words in _wrong_slots(draft, now).items():
-        add(name, words)
     return errors
+
+
+def _wrong_words_of(draft: CampaignDraft) -> dict[str, str]:
+    """What is wrong with the words, and with where their link leads; a saved text is one field."""
+    mail = words_of(draft)
+    wrong = wrong_words(draft.channel, mail)
+    if draft.template is not None:
+        wrong = {"template": next(iter(wrong.values()), "")}
+    leads_to = wrong_destination(draft.brand, mail.text + mail.html, draft.destination)
+    return {**wrong, "destination": leads_to}
 
 
 def _wrong_slots(draft: CampaignDraft, now: datetime) -> dict[str, str]:
@@ -143,12 +158,12 @@ def _wrong_slots(draft: CampaignDraft, now: datetime) -> dict[str, str]:
     return wrong
 
 
-def text_of(draft: CampaignDraft) -> str:
-    """What the campaign will say."""
+def words_of(draft: CampaignDraft) -> Mail:
+    """What the campaign will say; a text message has a text alone."""
     if draft.template is None:
-        return draft.text
+        return Mail(draft.subject, draft.text, draft.html)
     latest = draft.template.latest()
-    return latest.text if latest else ""
+    return latest.mail if latest else Mail("", "")
 
 
 def strangers(brand_id: int, **parts: LeadList | Template | Route | None) -> dict[str, str]:
@@ -160,15 +175,37 @@ def strangers(brand_id: int, **parts: LeadList | Template | Route | None) -> dic
     }
 
 
+def misfits(channel: str, template: Template | None, route: Route | None) -> dict[str, str]:
+    """A campaign, its text and its route are of one channel: which of the parts is not, by name."""
+    is_for = {
+        Channel.SMS: "is for text messages, and this campaign is an e-mail",
+        Channel.EMAIL: "is for e-mail, and this campaign is a text message",
+    }
+    return {
+        name: f"{part} {is_for[Channel(part.channel)]}; choose another one."
+        for name, part in (("template", template), ("route", route))
+        if part is not None and part.channel != channel
+    }
+
+
+def wrong_words(channel: str, mail: Mail) -> dict[str, str]:
+    """Why nobody could be sent these words, by part; empty if they can be filled in."""
+    if channel == Channel.SMS:
+        wrong = wrong_text(mail.text)
+        return {"text": wrong} if wrong else {}
+    found = mail_troubles(mail)
+    if not mail.subject.strip():
+        found["subject"] = "There is no subject yet; write what people see in their list of mail."
+    if not mail.text.strip():
+        found["text"] = "There is no plain text yet; write it, also beside HTML."
+    return found
+
+
 def wrong_text(text: str) -> str:
     """Why nobody could be sent this text; empty if it can be filled in."""
     if not text.strip():
         return "There is no text yet; write what people will read."
-    try:
-        check_template(text)
-    except BadTemplate as error:
-        return str(error)
-    return ""
+    return trouble(text)
 
 
 def wrong_destination(brand: Brand, text: str, destination: str) -> str:
@@ -245,6 +282,7 @@ def copy(campaign: Campaign, now: datetime) -> Campaign:
         made = Campaign.objects.create(
             brand=campaign.brand,
             name=free_name(Campaign, campaign.brand, f"{campaign.name} (copy)"),
+            channel=campaign.channel,
             lead_list=campaign.lead_list,
             template=campaign.template,
             destination=campaign.destination,

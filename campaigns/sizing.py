@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.db import OperationalError, connection, transaction
 
 from brands.models import Brand
-from campaigns.rendering import NAMES, PLACEHOLDER, fill_in
+from campaigns.rendering import NAMES, PLACEHOLDER, Mail, fill_in, fill_in_mail, with_unsubscribe
 from leads.models import Lead
 from links.codes import link_url
 from providers import segments
@@ -25,6 +25,7 @@ from providers import segments
 logger = logging.getLogger(__name__)
 
 SAMPLE_CODE = "abcdefgh"
+SAMPLE_REF = "abcdefghijklmnopqrstuv"
 FROM_LEAD = NAMES - {"brand", "link"}
 PATIENCE_MS = 1_000
 KEPT_SECONDS = 60
@@ -76,6 +77,13 @@ def said(text: str, values: Mapping[str, str], brand: Brand) -> str:
     filled = fill_in(text, {**values, "brand": brand.name, "link": sample_link(brand)}).strip()
     line = brand.opt_out_line
     return filled if line in filled else f"{filled} {line}"
+
+
+def said_by_mail(mail: Mail, values: Mapping[str, str], brand: Brand) -> Mail:
+    """The same of an e-mail, with its link to unsubscribe. Raises MissingValue."""
+    out = f"{settings.PUBLIC_BASE_URL}/u/{SAMPLE_REF}"
+    ours = {"brand": brand.name, "link": sample_link(brand), "unsubscribe": out}
+    return with_unsubscribe(fill_in_mail(mail, {**values, **ours}), out)
 
 
 def largest(text: str, brand: Brand, longest: Longest) -> int:

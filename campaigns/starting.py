@@ -17,13 +17,12 @@ from brands import clock
 from brands.models import Brand
 from campaigns import sizing
 from campaigns.models import Campaign, ListRoute, Slot, TemplateVersion
-from campaigns.rendering import BadTemplate, check_template
 from campaigns.schedule import Moments, moments
-from campaigns.setting_up import strangers
+from campaigns.setting_up import misfits, strangers, wrong_words
 from compliance.hours import SendingHours
 from compliance.models import Places
 from leads.models import ListEntry
-from providers.models import Route
+from providers.models import Channel, Route
 
 CHANGED = "The campaign was changed meanwhile: look again."
 Terms = dict[str, Any]  # as JSON keeps it, so that a page can sign it
@@ -68,6 +67,7 @@ def _lock(campaign_id: int, found: Terms) -> None:
     list(drafts.select_for_update(no_key=True))
     refuse_retired(locked)
     refuse_strangers(locked)
+    refuse_misfits(locked)
     if terms(locked) != found:
         raise CannotStart(CHANGED)
 
@@ -89,6 +89,7 @@ def terms(campaign: Campaign) -> Terms:
     drafts = campaign.slots.filter(state=Slot.State.DRAFT).order_by("local_date", "ordinal")
     return {
         "campaign": campaign.pk,
+        "channel": campaign.channel,
         "list": campaign.lead_list_id,
         "rules": campaign.lead_list.rules,
         "text": version_of(campaign).pk,
@@ -135,6 +136,12 @@ def refuse_strangers(campaign: Campaign) -> None:
         raise CannotStart(f"{name}: {words}")
 
 
+def refuse_misfits(campaign: Campaign) -> None:
+    """Raises CannotStart for a template or a route of another channel."""
+    for name, words in misfits(campaign.channel, campaign.template, campaign.route).items():
+        raise CannotStart(f"{name.capitalize()}: {words}")
+
+
 def refuse_without_slots(campaign: Campaign) -> None:
     """Raises CannotStart."""
     if not campaign.slots.filter(state=Slot.State.DRAFT).exists():
@@ -179,11 +186,9 @@ def version_of(campaign: Campaign) -> TemplateVersion:
     version = campaign.template.latest()
     if version is None:
         raise CannotStart("Template: it has no text yet; add a version.")
-    try:
-        check_template(version.text)
-    except BadTemplate as error:
-        raise CannotStart(f"Template: {error}") from error
-    if "{link" in version.text and not campaign.destination:
+    for words in wrong_words(campaign.channel, version.mail).values():
+        raise CannotStart(f"Template: {words}")
+    if "{link" in version.text + version.html and not campaign.destination:
         raise CannotStart("Destination: the template has a {link}; say where it leads.")
     host = urlsplit(campaign.destination).hostname
     if host and host not in campaign.brand.link_hosts:
@@ -196,28 +201,42 @@ def route_of(campaign: Campaign) -> Route:
     route = _route_wanted(campaign)
     if route is None:
         route = Route.objects.filter(
-            brand=campaign.brand_id, is_default=True, channel="sms", retired_at__isnull=True
+            brand=campaign.brand_id,
+            is_default=True,
+            channel=campaign.channel,
+            retired_at__isnull=True,
         ).first()
     if route is None:
+        of_mail = " of e-mail" if campaign.channel == Channel.EMAIL else ""
         raise CannotStart(
-            "Route: neither list, campaign nor brand has one; choose a default route."
+            f"Route: neither list, campaign nor brand has one{of_mail}; choose a default route."
         )
     if route.retired_at is not None:
         raise CannotStart(f"Route: {route.name} is retired; choose another.")
     in_use = {"number__retired_at": None, "number__account__retired_at": None}
-    if not route.numbers.filter(**in_use).exists():
+    numbers = [one.number for one in route.numbers.filter(**in_use).select_related("number")]
+    if not numbers:
         raise CannotStart(f"Route: {route.name} has no sender number; add one.")
+    if stray := next((number for number in numbers if not route.carries(number)), None):
+        raise CannotStart(f"Route: {stray} on {route.name} is of another channel; take it off.")
     return route
 
 
 def _route_wanted(campaign: Campaign) -> Route | None:
-    """The one that was chosen for the list or the campaign."""
-    of_list = ListRoute.objects.filter(lead_list=campaign.lead_list_id).select_related("route")
-    return next((item.route for item in of_list), campaign.route)
+    """The one that was chosen for the list, if it is of the channel, or for the campaign."""
+    of_list = ListRoute.objects.filter(
+        lead_list=campaign.lead_list_id, route__channel=campaign.channel
+    )
+    return next((item.route for item in of_list.select_related("route")), campaign.route)
 
 
 def largest_segments(text: str, campaign: Campaign) -> int:
-    """Segments of the text with the longest value of each name among the list's leads."""
+    """Segments of the text with the longest value of each name among the list's leads.
+
+    An e-mail has no segments; it counts as one.
+    """
+    if campaign.channel == Channel.EMAIL:
+        return 1
     longest = sizing.longest_values(campaign.lead_list_id, text)
     return sizing.largest(text, campaign.brand, longest)
 
@@ -226,6 +245,7 @@ def largest_segments(text: str, campaign: Campaign) -> int:
 CHECKS: tuple[Callable[[Campaign], object], ...] = (
     refuse_retired,
     refuse_strangers,
+    refuse_misfits,
     version_of,
     route_of,
     refuse_without_slots,
