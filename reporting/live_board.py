@@ -18,6 +18,7 @@ from brands.access import Ability, Visitor
 from brands.models import Installation
 from campaigns.models import Slot
 from compliance.hours import SendingHours
+from delivery.limit_rows import full_lanes
 from delivery.states import Reason
 from providers.models import SenderNumber
 from reporting.live import GROUPS, SHOWN_AFTER_END, SOON, Count, Snapshot, Tries
@@ -56,6 +57,7 @@ class Brakes:
 
     all_stopped: bool
     lanes: frozenset[int]  # numbers that cannot send
+    full_lanes: Mapping[int, Reason]  # and those that may send no more today
     full_brands: frozenset[int]
     full_campaigns: frozenset[int]
 
@@ -79,6 +81,8 @@ class Brakes:
             return Reason.BRAND_CAP.value
         if slot.campaign_id in self.full_campaigns:
             return Reason.CAMPAIGN_CAP.value
+        if full := self.full_lanes.get(count.lane_id or 0):
+            return full.value
         return Reason.LANE_PAUSED.value if count.lane_id in self.lanes else NEXT
 
 
@@ -150,7 +154,7 @@ class Board:
 
 
 def board(user: Visitor, snapshot: Snapshot, installation: Installation, now: datetime) -> Board:
-    """The user's part of the snapshot, with what holds it at this moment. Three queries."""
+    """The user's part of the snapshot, with what holds it at this moment. Four queries."""
     counts: defaultdict[int, list[Count]] = defaultdict(list)
     for count in snapshot.counts:
         counts[count.slot_id].append(count)
@@ -158,6 +162,7 @@ def board(user: Visitor, snapshot: Snapshot, installation: Installation, now: da
     brakes = Brakes(
         all_stopped=installation.stopped_at is not None,
         lanes=_shut_lanes({one.lane_id for one in snapshot.counts if one.lane_id}, now),
+        full_lanes=full_lanes(),
         full_brands=snapshot.full_brands,
         full_campaigns=snapshot.full_campaigns,
     )
@@ -184,6 +189,7 @@ def _shut_lanes(lane_ids: Collection[int], now: datetime) -> frozenset[int]:
     numbers = SenderNumber.objects.filter(pk__in=lane_ids)
     own = Q(paused_at__isnull=False) | Q(retired_at__isnull=False) | Q(rests_until__gt=now)
     of_account = Q(account__paused_at__isnull=False) | Q(account__retired_at__isnull=False)
+    of_account |= Q(account__halves=0)
     return frozenset(numbers.filter(own | of_account).values_list("pk", flat=True))
 
 

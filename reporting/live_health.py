@@ -20,7 +20,7 @@ from campaigns.models import Campaign
 from delivery.models import WebhookTally
 from delivery.tallies import What
 from leads.models import Import
-from providers.models import ProviderAccount, SenderNumber
+from providers.models import Halves, ProviderAccount, SenderNumber
 from reporting.live import Snapshot
 
 FORGED_IN = timedelta(hours=3)
@@ -44,7 +44,8 @@ class AccountPart:
     answers: Counter[str] = field(default_factory=Counter)
     rate: float = 0.0
     numbers: list[SenderNumber] = field(default_factory=list)
-    resting: int = 0
+    resting: int = 0  # of these, `away` cannot reach the provider
+    away: int = 0
     paused: int = 0
 
     @property
@@ -55,6 +56,22 @@ class AccountPart:
     def is_shut(self) -> bool:
         """Whether no number of it can send."""
         return self.account.paused_at is not None or self.resting + self.paused == len(self.numbers)
+
+    @property
+    def pill(self) -> tuple[str, str]:
+        """How it stands, in a few words, and the class of their tone."""
+        account, numbers = self.account, len(self.numbers)
+        states = (
+            (account.paused_at is not None, "Paused", "so-bad" if account.fault else "so-warn"),
+            (self.is_shut, "No number can send", "so-bad"),
+            (account.halves == Halves.OUT, "Out of use", "so-bad"),
+            (self.resting == 1, f"1 of {numbers} numbers rests", "so-warn"),
+            (self.resting > 1, f"{self.resting} of {numbers} numbers rest", "so-warn"),
+            (account.halves == Halves.HALF, "Half weight", "so-warn"),
+            (2 * self.answers["not_sent"] > self.attempts, "Sends most back", "so-warn"),
+            (self.attempts > 0, "Answers", "so-good"),
+        )
+        return next(((words, tone) for holds, words, tone in states if holds), ("Idle", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +101,9 @@ def accounts(user: Visitor, snapshot: Snapshot, now: datetime) -> list[AccountPa
         part = parts.setdefault(number.account_id, AccountPart(number.account))
         part.numbers.append(number)
         part.paused += number.paused_at is not None
-        part.resting += number.paused_at is None and _rests(number, now)
+        rests = number.paused_at is None and _rests(number, now)
+        part.resting += rests
+        part.away += rests and not number.rests_because
     ids = access.brand_ids(user, Ability.FIGURES)
     for one in snapshot.tries:
         if one.account_id in parts and (ids is None or one.brand_id in ids):
@@ -111,7 +130,7 @@ def _rests(number: SenderNumber, now: datetime) -> bool:
 def troubles(user: Visitor, parts: Sequence[AccountPart], now: datetime) -> list[Trouble]:
     """What went wrong of late, the gravest first. Three queries, two for who owns not all."""
     found = [
-        *_of_accounts(user, parts),
+        *_of_accounts(user, parts, now),
         *_of_campaigns(user),
         *_of_imports(user, now),
         *_of_callbacks(user, now),
@@ -119,7 +138,7 @@ def troubles(user: Visitor, parts: Sequence[AccountPart], now: datetime) -> list
     return sorted(found, key=lambda one: one.tone != "so-bad")
 
 
-def _of_accounts(user: Visitor, parts: Sequence[AccountPart]) -> Iterator[Trouble]:
+def _of_accounts(user: Visitor, parts: Sequence[AccountPart], now: datetime) -> Iterator[Trouble]:
     owns = access.may(user, Ability.OWN, None)
     for part in parts:
         account = part.account
@@ -129,15 +148,41 @@ def _of_accounts(user: Visitor, parts: Sequence[AccountPart]) -> Iterator[Troubl
             tone = "so-bad" if account.fault else "so-warn"
             yield Trouble(tone, f"Account {account.name} is paused{said}", link, account.paused_at)
             continue
-        if part.resting:
-            words = f"{_many(part.resting, 'number')} of {account.name} cannot reach the provider"
+        if account.halves != Halves.FULL:
+            yield _of_weight(account, link)
+        if part.away:
+            words = f"{_many(part.away, 'number')} of {account.name} cannot reach the provider"
             yield Trouble("so-warn", f"{words} and will try again within seconds", link)
         yield from (_of_number(user, one) for one in part.numbers if one.paused_at and one.fault)
+        yield from (_of_blocked(user, one) for one in part.numbers if _is_blocked(one, now))
+
+
+def _is_blocked(number: SenderNumber, now: datetime) -> bool:
+    is_blocked = number.rests_because == SenderNumber.Cause.BLOCKS
+    return is_blocked and number.paused_at is None and _rests(number, now)
+
+
+def _of_blocked(user: Visitor, number: SenderNumber) -> Trouble:
+    words = f"Number {number.value} rests until {number.rests_until:%d %b, %H:%M} UTC:"
+    link = _link_to(user, number)
+    return Trouble("so-warn", f"{words} {number.rest_words}", link, number.rested_at)
+
+
+def _link_to(user: Visitor, number: SenderNumber) -> str:
+    may_look = access.may(user, Ability.ROWS, number.brand_id)
+    return reverse("admin:providers_sendernumber_change", args=[number.pk]) if may_look else ""
+
+
+def _of_weight(account: ProviderAccount, link: str) -> Trouble:
+    if account.halves == Halves.OUT:
+        words = f"Account {account.name} is out: most of its answers were lost or 5xx"
+        return Trouble("so-bad", words, link, account.halves_since)
+    words = f"Account {account.name} has half of its weight: answers were lost or 5xx"
+    return Trouble("so-warn", words, link, account.halves_since)
 
 
 def _of_number(user: Visitor, number: SenderNumber) -> Trouble:
-    may_look = access.may(user, Ability.ROWS, number.brand_id)
-    link = reverse("admin:providers_sendernumber_change", args=[number.pk]) if may_look else ""
+    link = _link_to(user, number)
     words = f"Number {number.value} is paused: the provider said {number.fault}"
     return Trouble("so-bad", words, link, number.paused_at)
 

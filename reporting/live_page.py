@@ -15,7 +15,8 @@ from brands.access import Ability, Visitor
 from brands.models import Installation
 from campaigns.models import Campaign, Slot, TemplateVersion
 from leads.models import ListEntry
-from providers.models import ProviderAccount, RouteNumber
+from providers import pretend
+from providers.models import RouteNumber
 from reporting import live, live_health, live_words
 from reporting.live_board import Board, BrandSum, Row, board
 
@@ -32,7 +33,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         **context,
         **live_context(request),
         "may_people": access.may_anywhere(request.user, Ability.PEOPLE),
-        "phone_url": _phone(request.user, context.get("installation")),
+        **_pretend_pages(request.user, context.get("installation")),
     }
 
 
@@ -195,14 +196,11 @@ def _steps(user: Visitor) -> list[tuple[str, str, bool]]:
     ]
 
 
-def _phone(user: Visitor, installation: Installation | None) -> str:
-    """The address of a sandbox's pretend phone, for those who may send."""
+def _pretend_pages(user: Visitor, installation: Installation | None) -> dict[str, str]:
+    """Where a sandbox's pretend phone and mailbox are, for those who may send."""
     if installation is None or not installation.is_sandbox:
-        return ""
+        return {}
     if not access.may_anywhere(user, Ability.SEND):
-        return ""
-    accounts = ProviderAccount.objects.filter(is_simulated=True, retired_at=None).exclude(
-        base_url=""
-    )
-    address = accounts.order_by("id").values_list("base_url", flat=True).first()
-    return f"{address.rstrip('/')}/phone" if address else ""
+        return {}
+    mailbox = pretend.mailbox_page() if pretend.has_mail() else ""
+    return {"phone_url": pretend.phone_page(), "mailbox_url": mailbox}

@@ -32,6 +32,10 @@ BRAKED = {
 HELD = {
     Reason.BRAND_CAP.value: ("so-warn", "Brand's daily cap reached"),
     Reason.CAMPAIGN_CAP.value: ("so-warn", "Daily cap reached"),
+    Reason.NUMBER_CAP.value: ("so-warn", "Number's daily limit reached"),
+    Reason.ACCOUNT_CAP.value: ("so-warn", "Account's daily limit reached"),
+    Reason.CARRIER_CAP.value: ("so-warn", "Carrier's daily limit reached"),
+    Reason.WARM_UP.value: ("so-info", "Number warms up"),
     Reason.LANE_PAUSED.value: ("so-bad", "Number paused"),
     Reason.QUIET_HOURS.value: ("so-info", "Outside sending hours"),
     NEXT: ("so-info", "About to leave"),

@@ -15,6 +15,7 @@ from brands import access, clock, pages
 from brands.access import Ability, Visitor
 from campaigns.models import Campaign
 from delivery.models import Attempt, Inbound, Message
+from delivery.rows import OF_ADDRESS, address_of
 from delivery.states import Reason, Status
 from reporting import report, report_rows
 from reporting.report import NOBODY, PARTS, Group, Scope, TooSlow, What
@@ -37,7 +38,7 @@ class MessageRow:
     """A message as its row shows it. `when` is the last thing known of it, in the brand's zone."""
 
     message: Message
-    phone: str
+    to: str
     account: str
     pill: str
     reason: str
@@ -201,7 +202,7 @@ def _words(asked: Asked, wanted: Wanted) -> list[str]:
 
 def _message_rows(user: Visitor, ids: Sequence[int]) -> list[MessageRow]:
     """In the order of the ids; a fixed number of statements."""
-    parents = ("brand", "campaign", "slot", "person")
+    parents = ("brand", "slot", *OF_ADDRESS)
     found = Message.objects.select_related(*parents).in_bulk(list(ids))
     live = Attempt.objects.filter(message_id__in=ids, is_not_sent=False).select_related("account")
     attempts = {attempt.message_id: attempt for attempt in live.defer("text")}
@@ -215,7 +216,7 @@ def _message_row(user: Visitor, message: Message, attempt: Attempt | None) -> Me
         when = attempt.reported_at or attempt.answered_at or attempt.intent_at
     return MessageRow(
         message=message,
-        phone=access.shown(user, message.person.phone, message.brand_id),
+        to=access.shown(user, address_of(message), message.brand_id),
         account=attempt.account.name if attempt else "",
         pill=PILLS.get(part, ""),
         reason=reason_label(message.reason) if message.reason else "",

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from reporting.oracle.checks import compose
 from reporting.oracle.lines import (
     NUMBER,
     BadLedger,
@@ -25,7 +26,7 @@ from reporting.oracle.lines import (
     of_callbacks,
     storable,
 )
-from reporting.oracle.words import asked_by, end_of
+from reporting.oracle.words import BY_OUR_REF, OF_PARTS, REPORT_FIELDS, asked_by, end_of
 
 POSTED: Fields = {
     "callback": int, "posted_at": NUMBER, "kind": str, "provider": str, "account": str,
@@ -54,35 +55,61 @@ COPY oracle_callback (
 FROM STDIN
 """
 
+# Where each part of a text is reported: how many were told to have arrived, and of how many of
+# these we said that we heard it.
+WHOLE = """
+CREATE TEMPORARY TABLE oracle_whole AS
+SELECT c.ref, count(DISTINCT c.provider_ref) >= r.segments AS is_posted,
+       count(DISTINCT c.provider_ref) FILTER (WHERE c.answer BETWEEN 200 AND 299) >= r.segments
+           AS is_heard
+FROM oracle_callback c JOIN oracle_request r ON r.ref = c.ref AND r.took
+WHERE c.kind = 'report' AND c.genuine AND c.ends = 'delivered' AND c.provider = ANY(%(of_parts)s)
+GROUP BY c.ref, r.seq, r.segments
+"""
+
 # Genuine reports of an end with the attempt they are for, by our ref or else by their id.
-# `counts` is whether it speaks for its message: not when another attempt is the live one.
+# `counts` is whether it speaks for its message: not when another attempt is the live one. `heard`
+# is whether we answered 2xx to it, and to those of all other parts.
 REPORTS = """
 CREATE TEMPORARY TABLE oracle_report AS
 SELECT r.*, a.message_id, NOT a.is_not_sent OR NOT EXISTS (
            SELECT 1 FROM delivery_attempt o
            WHERE o.message_id = a.message_id AND NOT o.is_not_sent) AS counts
-FROM (SELECT c.callback, c.provider, c.provider_ref, c.word, c.ends, c.answer,
+FROM (SELECT c.callback, c.provider, c.provider_ref, c.word, c.ends, c.recipient,
+             c.answer BETWEEN 200 AND 299 AND coalesce(w.is_heard, true) AS heard,
              c.answered_at, coalesce(by_ref.id, by_id.id) AS attempt_id
       FROM oracle_callback c
+      LEFT JOIN oracle_whole w
+             ON w.ref = c.ref AND c.ends = 'delivered' AND c.provider = ANY(%(of_parts)s)
       LEFT JOIN delivery_attempt by_ref ON by_ref.ref = c.ref AND c.ref <> ''
       LEFT JOIN (SELECT a.id, p.kind, unnest(a.provider_refs) AS provider_ref
                  FROM delivery_attempt a JOIN providers_provideraccount p ON p.id = a.account_id
-                 WHERE a.provider_refs <> '{}') by_id
+                 WHERE a.provider_refs <> '{}' AND p.kind <> ALL(%(of_batches)s)) by_id
              ON by_ref.id IS NULL AND by_id.provider_ref = c.provider_ref
                 AND by_id.kind = c.provider
-      WHERE c.kind = 'report' AND c.genuine AND c.ends <> '') r
+      WHERE c.kind = 'report' AND c.genuine AND c.ends <> ''
+        AND coalesce(w.is_posted, true)) r
 JOIN delivery_attempt a ON a.id = r.attempt_id
 """
 
-# Our inbox, whose keys begin with the provider's id and word.
+# Our inbox: what each entry is about, by its fields, or else by its key. The recipient is empty
+# where the id is that of one message.
+FIELD = """
+    coalesce(e.raw->'form'->>f.$name, e.raw->'query'->>f.$name,
+             substring(e.raw->>'body' FROM '"' || f.$name || '"\\s*:\\s*"([^"]*)"'))
+"""
 EVENTS = """
 CREATE TEMPORARY TABLE oracle_event AS
-SELECT e.id, p.kind AS provider, split_part(e.dedupe_key, ':', 1) AS provider_ref,
-       lower(split_part(e.dedupe_key, ':', 2)) AS word, e.received_at
-FROM delivery_webhookevent e JOIN providers_provideraccount p ON p.id = e.account_id
+SELECT e.id, p.kind AS provider, coalesce($ref, split_part(e.dedupe_key, ':', 1)) AS provider_ref,
+       lower(coalesce($word, split_part(e.dedupe_key, ':', 2))) AS word,
+       coalesce('+' || ltrim($recipient, '+'), '') AS recipient, e.received_at
+FROM delivery_webhookevent e
+JOIN providers_provideraccount p ON p.id = e.account_id
+LEFT JOIN unnest(%(kinds)s::text[], %(refs)s::text[], %(words)s::text[], %(recipients)s::text[])
+     AS f (kind, ref, word, recipient) ON f.kind = p.kind
 """
 
-TABLES = ("oracle_callback", "oracle_report", "oracle_event")
+TABLES = ("oracle_callback", "oracle_whole", "oracle_report", "oracle_event")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +139,24 @@ def lay_open(cursor: Any, path: Path, tally: Tally, shift: Callable[[datetime], 
     cursor.execute(TABLE)
     _copy(cursor, read(path, tally), shift)
     cursor.execute("ANALYZE oracle_callback")
-    for made, name in ((REPORTS, "oracle_report"), (EVENTS, "oracle_event")):
-        cursor.execute(made)
+    of_batches = [kind for kind, (*_, recipient) in REPORT_FIELDS.items() if recipient]
+    kinds, (refs, words, recipients) = (
+        list(REPORT_FIELDS),
+        zip(*REPORT_FIELDS.values(), strict=True),
+    )
+    values = {
+        "of_parts": list(OF_PARTS),
+        "of_batches": of_batches,
+        "kinds": kinds,
+        "refs": list(refs),
+        "words": list(words),
+        "recipients": [name or None for name in recipients],
+    }
+    fields = {name: compose(FIELD, name=name) for name in ("ref", "word", "recipient")}
+    events = compose(EVENTS, **fields)
+    made = (("oracle_whole", WHOLE), ("oracle_report", REPORTS), ("oracle_event", events))
+    for name, query in made:
+        cursor.execute(query, values)
         cursor.execute(f"ANALYZE {name}")
 
 
@@ -184,7 +227,8 @@ def _copy(
 
 def _columns(post: Callback) -> tuple[object, ...]:
     word = post.word.lower()
-    texts = (post.provider, post.account, post.ref, post.provider_ref, word, post.code)
+    known_by = post.ref if post.provider in BY_OUR_REF else post.provider_ref
+    texts = (post.provider, post.account, post.ref, known_by, word, post.code)
     return (
         *(post.callback, storable(post.kind), post.genuine, post.copy),
         *map(storable, texts),

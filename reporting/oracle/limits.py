@@ -41,6 +41,32 @@ CAMPAIGN_CAPS = """
     GROUP BY m.campaign_id, a.brand_day, c.daily_cap HAVING count(*) > c.daily_cap
 """
 
+# Whatever was sent by a number, an account or a brand since its limit was set, on each of the
+# limit's days; of a carrier's limit what was counted on it, for people change carriers. Carriers
+# and providers count answers too, which alone may go past a limit's end.
+DAY_LIMITS = """
+    WITH bound AS (
+        SELECT l.id, l.amount, m.kind,
+               CASE l.unit WHEN 'messages' THEN 1 ELSE a.segments END AS cost,
+               (a.intent_at AT TIME ZONE coalesce(nullif(l.zone, ''), b.zone))::date AS day
+        FROM providers_limit l
+        LEFT JOIN brands_brand b ON b.id = l.brand_id
+        JOIN delivery_attempt a ON a.intent_at >= l.counted_at AND a.intent_at >= %(since)s
+        JOIN delivery_message m ON m.id = a.message_id
+        JOIN providers_sendernumber n ON n.id = a.number_id
+        WHERE $counts AND l.per = 'day' AND CASE
+            WHEN l.carrier <> '' THEN a.counted_on::text[] && ARRAY[l.unit || ':' || l.id || ':'
+                || to_char((a.intent_at AT TIME ZONE coalesce(nullif(l.zone, ''), b.zone))::date,
+                           'YYYY-MM-DD')]
+            ELSE a.number_id = l.number_id
+                 OR (a.account_id = l.account_id OR m.brand_id = l.brand_id)
+                    AND (l.kind IN ('', n.kind) OR l.kind = 'long_code' AND n.kind = 'service')
+            END
+    )
+    SELECT id AS daily, day, sum(cost)::bigint AS used, amount::bigint AS allowed
+    FROM bound WHERE kind <> 'reply' GROUP BY id, day, amount HAVING sum(cost) > amount
+"""
+
 # Sends that came less than $span after the one that is $limit sends before them.
 WITHIN = """
     SELECT message_id AS message, person_id AS person
@@ -69,12 +95,16 @@ DAYS = """
     GROUP BY m.brand_id, b.zone, a.brand_day
 """
 
+# A limit's counter is whole from the first day that began after it was set.
 COUNTERS = """
     WITH counted AS (
         SELECT m.brand_id, m.campaign_id, a.brand_day, count(*) AS messages
         FROM delivery_attempt a JOIN delivery_message m ON m.id = a.message_id
         WHERE $counts AND $on_caps AND a.brand_day > %(since)s::date
         GROUP BY m.brand_id, m.campaign_id, a.brand_day
+    ), counted_whole AS (
+        SELECT id::text AS id, (counted_at + interval '14 hours') AT TIME ZONE 'UTC' AS after
+        FROM providers_limit WHERE per = 'day' AND counted_at IS NOT NULL
     ), recount AS (
         SELECT 'brand:' || brand_id || ':' || to_char(brand_day, 'YYYY-MM-DD') AS key,
                sum(messages)::bigint AS messages
@@ -83,9 +113,20 @@ COUNTERS = """
         SELECT 'campaign:' || campaign_id || ':' || to_char(brand_day, 'YYYY-MM-DD'),
                sum(messages)::bigint
         FROM counted WHERE campaign_id IS NOT NULL GROUP BY 1
+        UNION ALL
+        SELECT key, sum(CASE split_part(key, ':', 1) WHEN 'segments' THEN segments ELSE 1 END)
+        FROM (SELECT unnest(a.counted_on) AS key, a.segments FROM delivery_attempt a
+              WHERE $counts AND a.brand_day >= %(since)s::date) limited
+        WHERE right(key, 10) > to_char(%(since)s::date, 'YYYY-MM-DD')
+          AND EXISTS (SELECT 1 FROM counted_whole WHERE id = split_part(key, ':', 2)
+                      AND right(key, 10) > to_char(after, 'YYYY-MM-DD'))
+        GROUP BY 1
     ), kept AS (
         SELECT key, used FROM delivery_capcounter
-        WHERE key ~ '^(brand|campaign):[0-9]+:[0-9]{4}-[0-9]{2}-[0-9]{2}$$'
+        WHERE (key ~ '^(brand|campaign):[0-9]+:[0-9]{4}-[0-9]{2}-[0-9]{2}$$'
+               OR key ~ '^(messages|segments):[0-9]+:[0-9]{4}-[0-9]{2}-[0-9]{2}$$'
+                  AND EXISTS (SELECT 1 FROM counted_whole WHERE id = split_part(key, ':', 2)
+                              AND right(key, 10) > to_char(after, 'YYYY-MM-DD')))
           AND right(key, 10) > to_char(%(since)s::date, 'YYYY-MM-DD')
     )
     SELECT key AS counter, coalesce(kept.used, 0) AS used,
@@ -125,6 +166,7 @@ O7 = Check(
     (
         sql("a brand's daily cap was exceeded", BRAND_CAPS, **PARTS),
         sql("a campaign's daily cap was exceeded", CAMPAIGN_CAPS, **PARTS),
+        sql("a limit of a day was exceeded", DAY_LIMITS, **PARTS),
         sql("more to a person in 24 hours than allowed", WITHIN, **PARTS, **DAY),
         sql("more to a person in 7 days than allowed", WITHIN, **PARTS, **WEEK),
         sql("too soon after the last one to the same person", WITHIN, **PARTS, **GAP),

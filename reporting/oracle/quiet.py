@@ -18,13 +18,17 @@ UNDER_WAY = timedelta(seconds=15)
 CHUNK = 20_000
 
 # Replies go out at any hour, but for more-jobs answers, and so do the tests that staff ask for on
-# their own phones, unless the phone is on a list. `received_at` has the clock's shift in it.
+# their own phones, unless the phone is on a list. Of an e-mail its reader's phone tells.
+# `received_at` has the clock's shift in it.
 RECEIVED = """
-    SELECT w.seq, w.message_id, w.received_at, w.recipient, coalesce(l.zip_code, ''),
+    SELECT w.seq, w.message_id, w.received_at,
+           CASE WHEN strpos(w.recipient, '@') > 0 THEN coalesce(p.phone, '') ELSE w.recipient END,
+           coalesce(l.zip_code, ''),
            coalesce(l.state, ''), b.opens, b.closes, b.sunday_opens
     FROM oracle_wire w
     JOIN brands_brand b ON b.id = w.brand_id
     LEFT JOIN leads_lead l ON l.id = w.lead_id
+    LEFT JOIN compliance_person p ON p.id = w.person_id
     WHERE NOT w.is_test_at_will AND (NOT w.is_reply OR w.reply_kind = 'more-jobs')
 """
 

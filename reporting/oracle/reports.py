@@ -18,7 +18,7 @@ PARTS = {
 NOT_FINAL = """
     SELECT m.id AS message, m.status, min(r.callback) AS callback
     FROM oracle_report r JOIN delivery_message m ON m.id = r.message_id
-    WHERE r.counts AND r.$is_2xx AND r.answered_at < %(now)s::timestamptz - $apply_time
+    WHERE r.counts AND r.heard AND r.answered_at < %(now)s::timestamptz - $apply_time
       AND m.status NOT IN $ends AND m.status <> 'rejected'
     GROUP BY m.id, m.status
 """
@@ -43,7 +43,7 @@ NOT_THE_FIRST = """
         FROM several
         JOIN oracle_report r ON r.message_id = several.message_id AND r.counts
         JOIN oracle_event e ON e.provider_ref = r.provider_ref AND e.word = r.word
-                           AND e.provider = r.provider
+                           AND e.provider = r.provider AND e.recipient IN ('', r.recipient)
     ), first AS (
         SELECT message_id, min(event) AS event FROM recorded GROUP BY message_id
     )
@@ -63,10 +63,12 @@ EVENTS = """
     SELECT e.id AS event FROM oracle_event e
     WHERE e.received_at <= %(now)s AND $forged EXISTS (
         SELECT 1 FROM oracle_callback c WHERE c.kind = 'report' AND NOT c.genuine
-        AND c.provider_ref = e.provider_ref AND c.word = e.word AND c.provider = e.provider)
+        AND c.provider_ref = e.provider_ref AND c.word = e.word AND c.provider = e.provider
+        AND e.recipient IN ('', c.recipient))
       AND NOT EXISTS (
         SELECT 1 FROM oracle_callback c WHERE c.kind = 'report' AND c.genuine
-        AND c.provider_ref = e.provider_ref AND c.word = e.word AND c.provider = e.provider)
+        AND c.provider_ref = e.provider_ref AND c.word = e.word AND c.provider = e.provider
+        AND e.recipient IN ('', c.recipient))
       AND EXISTS (SELECT 1 FROM oracle_callback)
 """
 

@@ -152,6 +152,7 @@ ATTEMPT_PARENTS = {
     "account_id": "providers_provideraccount",
     "number_id": "providers_sendernumber",
 }
+MAIL_PARENTS = {"attempt_id": "delivery_attempt"}
 DUE_PARENTS = {
     "brand_id": "brands_brand",
     "campaign_id": "campaigns_campaign",
@@ -176,6 +177,7 @@ O12 = Check(
         sql("a person does not show the last opt-out", FORGOTTEN_STOP),
         orphans("delivery_message", "message", MESSAGE_PARENTS),
         orphans("delivery_attempt", "attempt", ATTEMPT_PARENTS),
+        orphans("delivery_mailcontent", "attempt", MAIL_PARENTS, key="attempt_id"),
         orphans("delivery_due", "message", DUE_PARENTS, key="message_id"),
         orphans("delivery_sticky", "sticky", STICKY_PARENTS),
         orphans("delivery_strike", "strike", STRIKE_PARENTS),

@@ -1,12 +1,14 @@
 """O5: nothing reaches a person after an opt-out, and no STOP that we answered is lost.
 
-Two persons that one lead names count as one. The confirmation of a STOP and HELP may go out. O5_OWN
-is what our own rows can show without a ledger.
+Two persons that one lead names count as one. The confirmation of a STOP and HELP may go out. A
+complaint about an e-mail, and either way to unsubscribe from one, is a STOP. O5_OWN is what our own
+rows can show without a ledger.
 """
 
 from __future__ import annotations
 
 from reporting.oracle.checks import Check, compose, sql
+from reporting.oracle.words import DEEDS
 
 PARTS = {
     "is_answer": "coalesce(send.kind = 'reply' AND send.reply_kind IN ('stop', 'help'), false)",
@@ -41,6 +43,10 @@ RECEIVED = """
            w.person_id, p.id AS whom
     FROM oracle_wire w JOIN compliance_person p ON p.phone = w.recipient
     UNION ALL
+    SELECT w.seq, w.message_id, w.kind, w.reply_kind, w.brand_id, w.received_at, w.person_id, p.id
+    FROM oracle_wire w JOIN compliance_person p ON p.email = lower(w.recipient)
+    WHERE strpos(w.recipient, '@') > 0
+    UNION ALL
     SELECT w.seq, w.message_id, w.kind, w.reply_kind, w.brand_id, w.received_at, w.person_id,
            l.email_person_id
     FROM oracle_wire w JOIN leads_lead l ON l.id = w.lead_id WHERE l.email_person_id IS NOT NULL
@@ -62,30 +68,42 @@ BY_RECEIPT = {"label": "request", "sends": RECEIVED, "slack": "interval '17 seco
 # The longest that an opt-out may take from its event to its COMMIT.
 BY_INTENT = {"label": "attempt", "sends": DECIDED, "slack": "interval '10 seconds'"}
 
-# The STOPs that were answered 2xx, with their person and the opt-out that stood by then.
+# The STOPs that were answered 2xx, with their person and the opt-out that stood by then. What comes
+# as a report is done a bit after its answer.
 ANSWERED = """
-    SELECT c.callback, c.answered_at, p.id AS person_id, (
-               SELECT max(e.id) FROM compliance_optoutevent e
-               WHERE e.person_id = p.id AND e.at <= c.answered_at + interval '1 second') AS event_id
-    FROM oracle_callback c LEFT JOIN compliance_person p ON p.phone = c.sender
-    WHERE c.kind = 'inbound' AND c.genuine AND c.asks = 'stop' AND c.answer BETWEEN 200 AND 299
-      AND c.sender ~ '^[+][1-9][0-9]{6,14}$$'
+    SELECT said.*, (
+        SELECT max(e.id) FROM compliance_optoutevent e
+        WHERE e.person_id = said.person_id
+          AND (e.at <= said.answered_at + interval '1 second' OR NOT said.is_done)) AS event_id
+    FROM (SELECT c.callback, c.answered_at, true AS is_done, p.id AS person_id
+          FROM oracle_callback c LEFT JOIN compliance_person p ON p.phone = c.sender
+          WHERE c.kind = 'inbound' AND c.genuine AND c.asks = 'stop'
+            AND c.answer BETWEEN 200 AND 299 AND c.sender ~ '^[+][1-9][0-9]{6,14}$$'
+          UNION ALL
+          SELECT c.callback, c.answered_at, c.word = 'one-click', p.id
+          FROM oracle_callback c LEFT JOIN compliance_person p ON p.email = lower(c.recipient)
+          WHERE c.kind = 'report' AND c.genuine AND c.word IN $deeds
+            AND c.answer BETWEEN 200 AND 299) said
 """
 
 NOT_RECORDED = """
-    SELECT callback, person_id AS person FROM ($stops) stops WHERE event_id IS NULL
+    SELECT callback, person_id AS person FROM ($stops) stops
+    WHERE event_id IS NULL AND (is_done OR answered_at < %(now)s::timestamptz - $apply_time)
 """
 
 AFTER_ANSWER = """
     WITH send AS MATERIALIZED ($sends)
     SELECT send.id AS attempt, send.message_id AS message, min(s.callback) AS callback
     FROM send
-    JOIN ($stops) s ON s.person_id = send.whom AND send.at > s.answered_at
+    JOIN ($stops) s ON s.person_id = send.whom AND send.at > s.answered_at AND s.is_done
     WHERE NOT $is_answer AND NOT EXISTS ($lifted)
     GROUP BY send.id, send.message_id
 """
 
-STOPS = {"stops": compose(ANSWERED)}
+STOPS = {
+    "stops": compose(ANSWERED, deeds=f"({', '.join(map(repr, DEEDS))})"),
+    "apply_time": "interval '15 seconds'",  # from the answer until the inbox is worked through
+}
 BY_ANSWER = {
     **PARTS,
     **STOPS,

@@ -7,6 +7,7 @@ can show without a ledger.
 from __future__ import annotations
 
 from reporting.oracle.checks import Check, compose, sql
+from reporting.oracle.words import OUR_REF_IS_THE_ID
 
 # --- O1 -----------------------------------------------------------------------------------------
 MESSAGE_TWICE = """
@@ -31,9 +32,9 @@ WORDS_TWICE = """
 OWN_WORDS_TWICE = r"""
     SELECT message_id AS message, person_id AS person FROM (
         SELECT m.id AS message_id, m.person_id, c.repeats_words, row_number() OVER (
-            PARTITION BY m.person_id, s.local_date, md5(btrim(regexp_replace(replace(
+            PARTITION BY m.person_id, s.local_date, e.subject, md5(btrim(regexp_replace(replace(
                 regexp_replace(a.text, '(https?://)?' || replace(b.short_domain, '.', '\.')
-                               || '/[A-Za-z0-9_-]*', ' ', 'g'),
+                               || '/[A-Za-z0-9_-]*|https?://[^ ]+/u/[A-Za-z0-9_-]{22}', ' ', 'g'),
                 b.opt_out_line, ' '), '\s+', ' ', 'g')))
             ORDER BY a.id) AS place
         FROM delivery_attempt a
@@ -41,6 +42,7 @@ OWN_WORDS_TWICE = r"""
         JOIN campaigns_slot s ON s.id = m.slot_id
         JOIN campaigns_campaign c ON c.id = m.campaign_id
         JOIN brands_brand b ON b.id = m.brand_id
+        LEFT JOIN delivery_mailcontent e ON e.attempt_id = a.id
         WHERE a.outcome IN ('', 'accepted', 'unknown') AND s.local_date >= %(since)s::date
     ) sends WHERE place > 1 AND NOT repeats_words
 """
@@ -61,6 +63,7 @@ PARTS = {
     "in_flight": "interval '30 seconds'",  # a request's life, and the time to record its answer
     "taken": "('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'no_report')",
     "perhaps_taken": "('unknown', 'not_found')",
+    "our_ref_is_the_id": f"({', '.join(map(repr, OUR_REF_IS_THE_ID))})",
 }
 
 NO_INTENT = """
@@ -87,15 +90,17 @@ ON_RECORD = """
 
 NOT_RECEIVED = """
     SELECT message_id AS message, id AS attempt FROM ($on_record) recorded
-    WHERE NOT EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref)
+    WHERE NOT EXISTS (SELECT 1 FROM oracle_wire w WHERE w.took AND w.attempt_id = recorded.id)
 """
 
 OTHER_ID = """
     SELECT message_id AS message, id AS attempt FROM ($on_record) recorded
     WHERE (outcome = 'accepted' OR provider_ref IS NOT NULL)
-      AND EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref)
-      AND NOT EXISTS (SELECT 1 FROM oracle_request r WHERE r.took AND r.ref = recorded.ref
-                      AND r.provider_ref = recorded.provider_ref)
+      AND EXISTS (SELECT 1 FROM oracle_wire w WHERE w.took AND w.attempt_id = recorded.id)
+      AND NOT EXISTS (
+          SELECT 1 FROM oracle_wire w WHERE w.took AND w.attempt_id = recorded.id
+          AND recorded.provider_ref = CASE WHEN w.provider IN $our_ref_is_the_id THEN recorded.ref
+                                           ELSE w.provider_ref END)
 """
 
 RECORDED = {"on_record": compose(ON_RECORD, **PARTS)}
@@ -112,6 +117,6 @@ O3 = Check(
     "what is recorded as taken was taken, under the same id",
     (
         sql("recorded as taken, but no provider took it", NOT_RECEIVED, **RECORDED),
-        sql("recorded under another provider id", OTHER_ID, **RECORDED),
+        sql("recorded under another provider id", OTHER_ID, **RECORDED, **PARTS),
     ),
 )
