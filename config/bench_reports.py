@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from config import bench_figures as figures
 from config import bench_stage as stage
 from config import demo_processes as processes
+from config import invented_accounts
 from config.bench import say
 from config.bench_followers import warm_up
 from config.bench_progress import Report, progress
@@ -29,6 +30,7 @@ from delivery import planning, sql
 from providers.models import ProviderAccount
 
 CONNECTIONS = 32
+ASK_SECONDS = 60.0
 LOOK_EVERY = 0.5  # the rows themselves say when they were applied
 
 HAND_OVER = """
@@ -99,7 +101,7 @@ def hand_over(account: ProviderAccount, file: Path) -> int:
 def burst(account: ProviderAccount, web: int, file: Path) -> dict[str, object]:
     return {
         "provider": account.kind,
-        "account": account.access().secrets["account_sid"],
+        "account": invented_accounts.known(account.kind, account.access().secrets).name,
         "url": f"http://{HOST}:{web}/webhooks/{account.kind}/{account.pk}/status",
         "file": str(file),
         "word": "delivered",
@@ -115,9 +117,8 @@ def started(options: Options, folder: Path, port: int, web: int) -> Iterator[Chi
         ledger = folder / "ledger.jsonl"
         processes.start_simulator(children, port=port, ledger=ledger, latency_ms=0)
         for account in ProviderAccount.objects.all():
-            secrets = account.access().secrets
-            known = {"name": secrets["account_sid"], "token": secrets["auth_token"]}
-            ask(port, {"account": known})
+            introduced = invented_accounts.introduction(account, f"http://{HOST}:{web}")
+            ask(port, {"account": introduced})
         start_web(children, web, processes=options.web_processes)
         warm_up(web, processes=options.web_processes)
         start_warm(children, 1)
@@ -128,10 +129,14 @@ def order(port: int, what: dict[str, object]) -> None:
     ask(port, {"burst": what})
 
 
-def ask(port: int, command: dict[str, object] | None = None) -> dict[str, Any]:
+def ask(port: int, command: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """What the simulator's control door says; it waits its turn among all that the simulator does.
+
+    Raises OSError.
+    """
     body = json.dumps(command).encode() if command else None
     address = f"http://{HOST}:{port}/control"
-    with urllib.request.urlopen(address, data=body, timeout=10) as answer:
+    with urllib.request.urlopen(address, data=body, timeout=ASK_SECONDS) as answer:
         said: dict[str, Any] = json.loads(answer.read())
     return said
 

@@ -6,7 +6,6 @@ personal links and names are all on; they are asked for each message, and hold n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from io import StringIO
 from typing import Any
@@ -21,6 +20,7 @@ from campaigns import starting
 from campaigns.models import Campaign, Slot, Template, TemplateVersion
 from compliance import consent, places
 from compliance.models import Places
+from config import invented_accounts
 from config.demo_stage import is_sunday
 from delivery import shifting, sql
 from leads.invention import FIRST_NAMES, LAST_NAMES, LINES, MAGIC_ENDINGS, read_regions
@@ -74,11 +74,6 @@ ANALYZE = """
 ANALYZE compliance_person, compliance_consentevent, compliance_places, leads_lead,
         leads_listentry, delivery_sticky
 """
-CREDENTIALS: Mapping[str, Callable[[int], Mapping[str, str]]] = {
-    "twilio": lambda n: {"account_sid": f"AC{n:032x}", "auth_token": f"{n:032x}"},
-    "plivo": lambda n: {"auth_id": f"MA{n:018d}", "auth_token": f"{n:040x}"},
-    "sinch": lambda n: {"service_plan_id": f"plan-{n:027x}", "api_token": f"{n:032x}"},
-}
 SOME_PEOPLE = "SELECT id FROM compliance_person WHERE id %% %s = %s"
 
 
@@ -109,9 +104,7 @@ def make(people: int, *, simulator: str, provider: str = "twilio") -> None:
 
 def found(*, simulator: str, daily_cap: int, provider: str = "twilio") -> list[Brand]:
     """A sandbox with stop-all pulled, and in it the brands, their numbers and what they say."""
-    call_command("set_up", sandbox=True, stdout=StringIO())
-    shifting.shift_to(next_noon(clock.now()))
-    stop_all()
+    found_empty()
     accounts = [make_account(number, simulator, provider) for number in (1, 2)]
     brands = [make_brand(number, daily_cap) for number in range(1, BRANDS + 1)]
     for at, brand in enumerate(brands):
@@ -119,6 +112,13 @@ def found(*, simulator: str, daily_cap: int, provider: str = "twilio") -> list[B
         template = Template.objects.create(brand=brand, name="Openings")
         TemplateVersion.objects.create(template=template, number=1, text=TEXT)
     return brands
+
+
+def found_empty() -> None:
+    """A sandbox with stop-all pulled, at noon of the west coast."""
+    call_command("set_up", sandbox=True, stdout=StringIO())
+    shifting.shift_to(next_noon(clock.now()))
+    stop_all()
 
 
 def next_noon(now: datetime) -> datetime:
@@ -160,28 +160,37 @@ def make_brand(number: int, daily_cap: int) -> Brand:
 def make_route(brand: Brand, accounts: list[ProviderAccount], *, first: int) -> None:
     """The numbers of a brand, spread over the accounts, and the route by which it sends."""
     route = Route.objects.create(brand=brand, name="All numbers", is_default=True)
-    is_batched = adapter(accounts[0].kind).max_batch > 1
-    numbers = SHORT_CODES if is_batched else NUMBERS
+    numbers = SHORT_CODES if is_batched(accounts[0].kind) else NUMBERS
     for place in range(numbers // BRANDS):
+        account = accounts[(first // 1000 + place) % len(accounts)]
+        kind, value = invented_accounts.sender(account.kind, first + place)
         number = SenderNumber.objects.create(
-            account=accounts[(first // 1000 + place) % len(accounts)],
+            account=account,
             brand=brand,
-            value=str(55_500 + first // 1000) if is_batched else f"+1555555{first + place:04d}",
-            kind="short_code" if is_batched else "long_code",
+            value=value,
+            kind=kind,
             segments_per_second=RATE / numbers,
         )
         RouteNumber.objects.create(route=route, number=number)
 
 
-def make_account(number: int, simulator: str, provider: str) -> ProviderAccount:
+def is_batched(kind: str) -> bool:
+    """Whether one request carries many messages."""
+    return adapter(kind).max_batch > 1
+
+
+def make_account(
+    number: int, simulator: str, provider: str, mail_server: str = ""
+) -> ProviderAccount:
     account = ProviderAccount(
         name=f"Bench account {number}",
         kind=provider,
-        base_url=simulator,
+        base_url=invented_accounts.base_url(provider, simulator, mail_server),
+        definition=invented_accounts.definition(provider),
         is_simulated=True,
         segments_per_second=RATE / 2,
     )
-    account.seal(CREDENTIALS[provider](number))
+    account.seal(invented_accounts.credentials(provider, number))
     account.save()
     return account
 
@@ -189,12 +198,16 @@ def make_account(number: int, simulator: str, provider: str) -> ProviderAccount:
 def make_people(people: int, brands: list[Brand], *, there: int = 0) -> None:
     """So many more people than are `there`, without magic endings, each a lead of one brand."""
     codes = area_codes()
+    wanted = {"first": MAGIC_ENDINGS + 1, "there": there, "people": people}
+    sql.count_named(PEOPLE, {"codes": codes, "used": len(codes), **wanted})
+    make_leads(brands)
+
+
+def make_leads(brands: list[Brand]) -> None:
+    """Of each person who is none yet a lead of one brand, the brands in turn by the person's id."""
+    codes = area_codes()
     arguments: dict[str, Any] = {
         "codes": codes,
-        "used": len(codes),
-        "first": MAGIC_ENDINGS + 1,
-        "there": there,
-        "people": people,
         "brands": [brand.pk for brand in brands],
         "count": len(brands),
         "agreed": clock.now() - timedelta(days=30),
@@ -205,7 +218,7 @@ def make_people(people: int, brands: list[Brand], *, there: int = 0) -> None:
         "lasts": len(LAST_NAMES),
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        for statement in (PEOPLE, CONSENTS, LEADS):
+        for statement in (CONSENTS, LEADS):
             cursor.execute(statement, arguments)
 
 
@@ -240,11 +253,13 @@ def numbers_of(brand: Brand) -> list[int]:
 def start_campaign(lead_list: LeadList, *, daily_cap: int, name: str = "Openings") -> None:
     """A campaign to the list, in one slot that has come due everywhere."""
     brand = lead_list.brand
+    template = Template.objects.get(brand=brand)
     campaign = Campaign.objects.create(
         brand=brand,
         name=name,
+        channel=template.channel,
         lead_list=lead_list,
-        template=Template.objects.get(brand=brand),
+        template=template,
         destination="https://jobs.example.com/",
         daily_cap=daily_cap,
     )

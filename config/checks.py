@@ -32,6 +32,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "SEND_SLICE_SECONDS": (0.1, 60),
     "PLAN_EVERY_SECONDS": (1, 600),
     "TIDY_EVERY_SECONDS": (1, 600),
+    "SWEEP_EVERY_SECONDS": (1, 3_600),
+    "WATCH_EVERY_SECONDS": (1, 600),
+    "HEALTH_EVERY_SECONDS": (10, 86_400),
 }
 ZONES_ARE_OLD_AFTER = 120  # days; the zones of the world change several times a year
 ZONES_ARE_TOO_OLD_AFTER = 400

@@ -1,23 +1,24 @@
-"""The demo: three invented brands send a campaign each to the simulated providers.
+"""The demo: three invented brands send a campaign each through six simulated providers, and one of
+them an e-mail through a seventh.
 
-It is a sandbox whose clock moves on by itself. Messages are reported on, people answer, and
-half-way one provider fails. `check` runs it once from an empty stage, with a second slot of one
-brand, and judges it; `keep_running` goes on, a slot each few minutes, until Ctrl-C.
+It is a sandbox whose clock moves on by itself. Messages are reported on, people answer, one
+provider throttles for a while, and half-way another one fails. `check` runs it once from an empty
+stage, with a second slot of one brand, and judges it; `keep_running` goes on, a slot each few
+minutes, until Ctrl-C.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import random
 import secrets
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -27,30 +28,32 @@ from rich.console import Console
 
 from brands import clock
 from campaigns.models import Slot
+from config import demo_accounts, demo_verdicts, demo_wipe
 from config import demo_processes as processes
 from config import demo_stage as stage
 from config import demo_summary as summary
-from config import demo_verdicts, demo_wipe
 from config.demo_course import Course
-from config.demo_outside import PAUSED_FOR, Outside
+from config.demo_killer import SENT, Killer
+from config.demo_outside import PAUSED_FOR, THROTTLED_FOR, Outside
 from config.demo_partner import Partner
 from config.demo_processes import HOST, MANAGE, Children
 from config.demo_readers import Readers
 from config.demo_stage import BRANDS, CannotStage, Folder
 from config.demo_summary import Phases, Told
 from config.web import start_web
-from delivery import sql
+from delivery import shifting, sql
 
 LATENCY_MS = 40.0
 WEB_PORT = 8000
 NEXT_SLOT_SECONDS = 15.0
 SHOWN_PACE = 15.0  # segments a second of each number, where somebody watches
-SHOWN_FAULT = 25.0  # seconds a provider fails, where somebody watches
+SHOWN_FAULT = 25.0  # seconds a provider fails, or throttles, where somebody watches
+LOOKED_UP_AFTER = timedelta(seconds=90)  # the first look-up is due a minute after the intent
 LINK_SCHEME = "http"  # nothing speaks https on this machine
 ADMIN = "demo"
-KILLS_FROM, KILLS_TO = 0.05, 0.85  # of all messages, between which workers are killed
 
-IN_FLIGHT_EACH = stage.IN_FLIGHT * len(stage.ACCOUNTS)  # requests one worker may have on the wire
+# Requests that one worker may have on the wire.
+IN_FLIGHT_EACH = demo_accounts.IN_FLIGHT * len(demo_accounts.NAMES)
 
 SECOND_SLOT = BRANDS[-1:]  # of the check: enough to see that it skips who stopped
 
@@ -60,7 +63,6 @@ MOVING = """
 SELECT count(*) = %s FROM (SELECT 1 FROM delivery_due
     WHERE not_before <= sendonce_now() AND expires_at > sendonce_now() LIMIT %s) due
 """
-SENT = "SELECT count(*) FROM delivery_attempt"
 
 
 class WipeAsked(Exception):
@@ -79,29 +81,6 @@ class Options:
 
 
 @dataclass(slots=True)
-class Killer:
-    """Kills send workers at random moments of the sending, as many as it was asked for."""
-
-    dice: random.Random
-    moments: list[int]  # when so many attempts were made, the last one first
-    killed: int = 0
-
-    @classmethod
-    def of(cls, options: Options) -> Killer:
-        dice = random.Random(options.seed)  # noqa: S311 - chaos, not secrecy
-        begun: int = sql.one(SENT)[0]
-        low, high = int(options.leads * KILLS_FROM), int(options.leads * KILLS_TO)
-        moments = [begun + dice.randint(low, high) for _ in range(options.kills)]
-        return cls(dice, sorted(moments, reverse=True))
-
-    def look(self, children: Children) -> None:
-        if self.moments and sql.one(SENT)[0] >= self.moments[-1]:
-            self.moments.pop()
-            children.kill(self.dice.choice(processes.send_workers(children.pids())))
-            self.killed += 1
-
-
-@dataclass(slots=True)
 class Demo:
     """One demo on this database, from its first process to its last."""
 
@@ -114,6 +93,7 @@ class Demo:
     partner: Partner | None = None  # who posts leads while the demo is shown
     readers: Readers | None = None  # who follow links meanwhile
     simulator_port: int = field(default_factory=processes.free_port)
+    mail_port: int = field(default_factory=processes.free_port)
 
     def check(self) -> bool:
         """Run once on an empty stage; returns whether all was well. Raises CannotStage."""
@@ -121,7 +101,7 @@ class Demo:
         with alone(), self._children() as children:
             self._make(children)
             self._open(children)
-            killer = Killer.of(self.options)
+            killer = self._killer()
             with self.phases.timed("sending"):
                 processes.start_workers(children, self.options.workers)
                 self._run(children, killer)
@@ -152,24 +132,24 @@ class Demo:
         if demo_wipe.is_standing(self.folder):
             self.told.say("Going on with the demo that is there.")
             self._start_simulator(children)
-            stage.point_at(simulator=self._simulator, short_domain=f"{HOST}:{self.web_port}")
+            stage.point_at(**self._addresses)
         else:
             self._make(children)
             # Not of a demo that goes on: by a lower limit, what it sent before were too fast.
-            stage.set_pace(SHOWN_PACE)
-        self._open(children, paused_for=SHOWN_FAULT)
+            demo_accounts.set_pace(SHOWN_PACE)
+        self._open(children, paused_for=SHOWN_FAULT, throttled_for=SHOWN_FAULT)
         self.partner = Partner.of(self._web, seed=self.options.seed)
         self.readers = Readers.of(self._web, seed=self.options.seed)
         self._tell_address()
         processes.start_workers(children, self.options.workers)
-        killer, before = Killer.of(self.options), demo_verdicts.unknown_for_good()
+        killer, before = self._killer(), demo_verdicts.unknown_for_good()
         while True:
             if Slot.objects.filter(state=Slot.State.OPEN).exists():
                 with self.phases.timed("sending"):
                     self._run(children, killer)
                 self._judge(children, before + killer.killed * IN_FLIGHT_EACH)
                 self._wait(children)
-            self.outside.fail_again(sql.one(SENT)[0] + self.options.leads // 3)
+            self.outside.fail_again(sql.one(SENT)[0], self.options.leads // 3)
             self.told.say(f"The slots of {stage.open_next_day():%A %Y-%m-%d} are open.")
 
     @property
@@ -180,6 +160,15 @@ class Demo:
     def _simulator(self) -> str:
         return f"http://{HOST}:{self.simulator_port}"
 
+    @property
+    def _addresses(self) -> dict[str, str]:
+        """Where providers, their mail server and the links of all brands are."""
+        return {
+            "simulator": self._simulator,
+            "mail_server": f"smtp://{HOST}:{self.mail_port}",
+            "short_domain": f"{HOST}:{self.web_port}",
+        }
+
     @contextlib.contextmanager
     def _children(self) -> Iterator[Children]:
         processes.end_left_over(self.folder.run)
@@ -187,8 +176,11 @@ class Demo:
             "JOURNAL_DIR": str(self.folder.journal),
             "PLAN_EVERY_SECONDS": "2",
             "TIDY_EVERY_SECONDS": "1",
+            "LOOK_UP_EVERY_SECONDS": "2",
             "SEND_JOBS_QUEUED": str(2 * self.options.workers),
             "FIGURES_EVERY_SECONDS": "5",
+            "WATCH_EVERY_SECONDS": "15",
+            "HEALTH_EVERY_SECONDS": "30",
             "PUBLIC_BASE_URL": self._web,
             "SHORT_LINK_SCHEME": LINK_SCHEME,
         }
@@ -200,6 +192,7 @@ class Demo:
         processes.start_simulator(
             children,
             port=self.simulator_port,
+            mail_port=self.mail_port,
             ledger=self.folder.ledger,
             latency_ms=LATENCY_MS,
         )
@@ -211,8 +204,7 @@ class Demo:
         with self.phases.timed("setting up"):
             demo_wipe.wipe(self.folder)
             self._start_simulator(children)
-            domain = f"{HOST}:{self.web_port}"
-            stage.found(seed=options.seed, simulator=self._simulator, short_domain=domain)
+            stage.found(seed=options.seed, **self._addresses)
         with self.phases.timed("inventing"):
             rows = stage.invent(self.folder, leads=options.leads, seed=options.seed)
         with self.phases.timed("importing"):
@@ -237,7 +229,7 @@ class Demo:
                 late_opt_outs = 0.0
             if self.told.is_time():
                 progress.read()
-                self.told.show(progress.words(phase_words()))
+                self.told.show(progress.words(summary.time_in(BRANDS[0].zone)))
 
         with self.told.moving():
             course.run(tend)
@@ -268,10 +260,19 @@ class Demo:
             self.partner = self.readers = None
             raise WipeAsked
 
+    def _killer(self) -> Killer:
+        options = self.options
+        return Killer.of(leads=options.leads, kills=options.kills, seed=options.seed)
+
     def _hear_out(self, children: Children) -> None:
         """Until what providers and people still had to say has come in."""
         with self.phases.timed("hearing out"):
             self.outside.hear_out(lambda: self._tend(children))
+
+    def _look_up(self, children: Children) -> None:
+        """Until who was asked about messages of unknown fate has answered."""
+        shifting.shift_to(clock.now() + LOOKED_UP_AFTER)
+        self._hear_out(children)
 
     def _judge(self, children: Children, most_unknown: int, *, is_whole: bool = False) -> bool:
         """Tell the figures and whether all is well; so many may be unknown by our own doing.
@@ -279,6 +280,7 @@ class Demo:
         `is_whole`: a provider must have failed, and a second slot must have been sent.
         """
         self._hear_out(children)
+        self._look_up(children)
         with self.phases.timed("checking"):
             clean = self._ledger_is_clean()
         found = summary.columns()
@@ -310,7 +312,13 @@ class Demo:
         self.told.say(done.stdout.rstrip())
         return done.returncode == 0
 
-    def _open(self, children: Children, *, paused_for: float = PAUSED_FOR) -> None:
+    def _open(
+        self,
+        children: Children,
+        *,
+        paused_for: float = PAUSED_FOR,
+        throttled_for: float = THROTTLED_FOR,
+    ) -> None:
         """Start the web; from then on messages are reported on and people answer."""
         if "web" not in children.pids():
             call_command("collectstatic", interactive=False, verbosity=0, stdout=StringIO())
@@ -320,7 +328,9 @@ class Demo:
             web=self._web,
             seed=self.options.seed,
             fails_at=sql.one(SENT)[0] + self.options.leads // 2,
+            throttles_at=sql.one(SENT)[0] + self.options.leads // 4,
             paused_for=paused_for,
+            throttled_for=throttled_for,
         )
         self.outside.begin()
 
@@ -330,6 +340,7 @@ class Demo:
         password = give_password()
         self.told.say(f"The web is up: {self._web}/admin/")
         self.told.say(f"A pretend phone that reads and answers texts: {self._simulator}/phone")
+        self.told.say(f"A pretend mailbox for its e-mails: {self._simulator}/mail")
         self.told.say(f"Log in as {ADMIN} with the password {password}")
 
     def _wait(self, children: Children) -> None:
@@ -369,12 +380,6 @@ def share_if_fresh(course: Course) -> float:
     """The share of people who still opt out when their messages are already planned."""
     fresh = course.legs and not sql.one(SENT)[0]
     return stage.SHARE_OPTED_OUT / 2 if fresh else 0.0
-
-
-def phase_words() -> str:
-    zone = BRANDS[0].zone
-    place = zone.partition("/")[2].replace("_", " ")
-    return f"{clock.now().astimezone(ZoneInfo(zone)):%H:%M} in {place}"
 
 
 def give_password() -> str:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 from brands import access, pages
 from brands.access import Ability
 from brands.models import Installation
-from config import demo_wipe
+from config import demo_accounts, demo_wipe
 
 
 @require_http_methods(["GET", "POST"])
@@ -29,5 +29,9 @@ def wipe_page(request: HttpRequest) -> HttpResponse:
             return redirect("admin:index")
         messages.error(request, "Nobody runs a demo here, so nothing was wiped.")
     return pages.show(
-        request, "config/wipe.html", title="Wipe the sandbox", is_run=demo_wipe.is_run()
+        request,
+        "config/wipe.html",
+        title="Wipe the sandbox",
+        is_run=demo_wipe.is_run(),
+        course=demo_accounts.COURSE,
     )

@@ -184,16 +184,23 @@ def end_left_over(run: Path) -> int:
     return end_recorded(run, belongs_to=str(ROOT)) if run.is_dir() else 0
 
 
-def start_simulator(children: Children, *, port: int, ledger: Path, latency_ms: float) -> None:
-    """Start the simulated providers, and wait until they listen. Raises Broken."""
+def start_simulator(
+    children: Children, *, port: int, ledger: Path, latency_ms: float, mail_port: int | None = None
+) -> None:
+    """Start the simulated providers, and wait until they listen; mail only where it has a port.
+
+    Raises Broken.
+    """
     ledger.parent.mkdir(parents=True, exist_ok=True)
+    mail = () if mail_port is None else ("--mail-port", str(mail_port))
     children.start(
         "simulator",
-        *(*MANAGE, "simulate_providers", "--with-parent", "--port", str(port)),
+        *(*MANAGE, "simulate_providers", "--with-parent", "--port", str(port), *mail),
         *("--ledger", str(ledger), "--latency-ms", str(latency_ms)),
         serves=True,
     )
-    children.wait_for("simulator", port)
+    for used in (port,) if mail_port is None else (port, mail_port):
+        children.wait_for("simulator", used)
 
 
 def start_workers(children: Children, count: int) -> None:

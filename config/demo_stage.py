@@ -6,12 +6,11 @@ Everything is made through the doors that people use: set-up, the CSV import, St
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from io import StringIO
 from pathlib import Path
-from string import ascii_uppercase, digits
 from zoneinfo import ZoneInfo
 
 from django.core.management import call_command
@@ -22,19 +21,14 @@ from brands.models import Brand
 from campaigns import starting
 from campaigns.models import Campaign, Slot, Template, TemplateVersion
 from compliance import consent
+from config import demo_accounts, demo_mail
 from delivery import shifting, sql
 from leads.invention import Inventor
 from leads.models import Lead, LeadList
-from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
 
 LIST = "Everybody"
 TEXT = "Hi {first_name|there}, new openings from {brand} near you: {link}"
-ACCOUNTS = ("Demo provider one", "Demo provider two")
-KINDS = ("twilio", "plivo")  # of the accounts, in their order
-NUMBERS_EACH = 2  # of each brand, on each account
-NUMBER_RATE = 500.0  # segments a second
-ACCOUNT_RATE = 2600.0
-IN_FLIGHT = 50  # requests at once, for each worker and account
+FIRST_NUMBER, MOST_NUMBERS = 100, 20  # of the first brand, and of each
 SLOT_MINUTES = 240
 BEGINS = time(9, 50)
 SHARE_OPTED_OUT = 0.01
@@ -91,6 +85,7 @@ BRANDS = (
         0.2, time(11),
     ),
 )  # fmt: skip
+MAILING = BRANDS[-1]  # who also sends e-mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +111,16 @@ class Folder:
         return self.path / "run"
 
 
-def found(*, seed: int, simulator: str, short_domain: str | None) -> None:
+def found(*, seed: int, simulator: str, mail_server: str, short_domain: str | None) -> None:
     """The sandbox at ten to ten on a morning in New York, its accounts, brands and numbers."""
     call_command("set_up", sandbox=True, stdout=StringIO())
     shifting.shift_to(next_morning(clock.now()))
-    accounts = [
-        make_account(name, kind, seed, simulator)
-        for name, kind in zip(ACCOUNTS, KINDS, strict=True)
-    ]
+    *accounts, relay = demo_accounts.make_accounts(seed, simulator, mail_server)
     for at, plan in enumerate(BRANDS):
         brand = make_brand(plan, short_domain)
-        make_route(brand, accounts, first=at * len(accounts) * NUMBERS_EACH)
+        demo_accounts.make_route(brand, accounts, first=FIRST_NUMBER + at * MOST_NUMBERS)
+        if plan is MAILING:
+            demo_mail.make_route(brand, relay)
 
 
 def next_morning(now: datetime) -> datetime:
@@ -144,30 +138,6 @@ def is_sunday(day: date) -> bool:
     return day.isoweekday() == 7
 
 
-def make_account(name: str, kind: str, seed: int, simulator: str) -> ProviderAccount:
-    account = ProviderAccount(
-        name=name,
-        kind=kind,
-        base_url=simulator,
-        is_simulated=True,
-        segments_per_second=ACCOUNT_RATE,
-        in_flight=IN_FLIGHT,
-        price_micros=7_900,
-    )
-    account.seal(make_credentials(name, kind, seed))
-    account.save()
-    return account
-
-
-def make_credentials(name: str, kind: str, seed: int) -> dict[str, str]:
-    dice = random.Random(f"{seed}:{name}")  # noqa: S311 - credentials of a simulated account
-    if kind == "plivo":
-        letters = "".join(dice.choices(ascii_uppercase + digits, k=18))
-        return {"auth_id": f"MA{letters}", "auth_token": f"{dice.getrandbits(160):040x}"}
-    sid, token = f"AC{dice.getrandbits(128):032x}", f"{dice.getrandbits(128):032x}"
-    return {"account_sid": sid, "auth_token": token}
-
-
 def make_brand(plan: BrandPlan, short_domain: str | None) -> Brand:
     return Brand.objects.create(
         name=plan.name,
@@ -182,23 +152,11 @@ def make_brand(plan: BrandPlan, short_domain: str | None) -> Brand:
     )
 
 
-def make_route(brand: Brand, accounts: Iterable[ProviderAccount], *, first: int) -> None:
-    """Numbers of the brand on both accounts. No real number has the area code 555."""
-    route = Route.objects.create(brand=brand, name="All numbers", is_default=True)
-    for account in accounts:
-        for _ in range(NUMBERS_EACH):
-            number = SenderNumber.objects.create(
-                account=account,
-                brand=brand,
-                value=f"+1555555{100 + first:04d}",
-                segments_per_second=NUMBER_RATE,
-            )
-            RouteNumber.objects.create(route=route, number=number)
-            first += 1
-
-
 def invent(folder: Folder, *, leads: int, seed: int) -> dict[str, int]:
-    """A CSV file for each brand; returns how many rows each has. Raises CannotInvent."""
+    """A CSV file for each brand, and one of readers; returns how many rows each brand's has.
+
+    Raises CannotInvent.
+    """
     folder.leads.mkdir(parents=True, exist_ok=True)
     as_of = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     inventor = Inventor(seed, as_of=as_of, magic=SHARE_MAGIC, bad=SHARE_BAD_ROWS)
@@ -209,6 +167,8 @@ def invent(folder: Folder, *, leads: int, seed: int) -> dict[str, int]:
         more = count + count // 50 + len(ALL_MAGIC)
         passed_over = write(leads_file(folder, slug), inventor.lines(more, first=first), count)
         begun = first + count + passed_over
+    readers = demo_mail.lines(Inventor(seed, as_of=as_of), leads // demo_mail.ONE_IN, first=begun)
+    readers_file(folder).write_text("".join(readers), encoding="utf-8")
     return rows
 
 
@@ -220,6 +180,11 @@ def sizes(leads: int) -> list[int]:
 
 def leads_file(folder: Folder, slug: str) -> Path:
     return folder.leads / f"{slug}.csv"
+
+
+def readers_file(folder: Folder) -> Path:
+    """Of the people to whom one brand sends e-mail."""
+    return folder.leads / f"{MAILING.slug}-readers.csv"
 
 
 def write(path: Path, lines: Iterator[str], count: int) -> int:
@@ -242,9 +207,12 @@ def has_other_magic(line: str) -> bool:
 
 
 def take_in(folder: Folder, plan: BrandPlan) -> None:
-    """Import a brand's file, and give the capped brand a cap just above its list."""
-    file = leads_file(folder, plan.slug)
-    call_command("import_leads", str(file), brand=plan.slug, list=LIST, stdout=StringIO())
+    """Import a brand's files, and give the capped brand a cap just above its list."""
+    files = {LIST: leads_file(folder, plan.slug)}
+    if plan is MAILING:
+        files[demo_mail.LIST] = readers_file(folder)
+    for name, file in files.items():
+        call_command("import_leads", str(file), brand=plan.slug, list=name, stdout=StringIO())
     if plan.is_capped:
         brand = Brand.objects.filter(slug=plan.slug)
         brand.update(daily_cap=Lead.objects.filter(brand__slug=plan.slug).count())
@@ -259,7 +227,7 @@ def opt_out_some(seed: int, *, share: float) -> int:
 
 
 def make_campaigns() -> None:
-    """A campaign of one slot for each brand, on the clock's day, started."""
+    """A campaign of one slot for each brand, on the clock's day, started; and one of e-mail."""
     sql.rows(ANALYZE)
     on = today()
     for plan in BRANDS:
@@ -274,6 +242,8 @@ def make_campaigns() -> None:
             destination=f"https://jobs.example.com/{plan.slug}",
         )
         open_slot(campaign, on, plan.local_time)
+        if plan is MAILING:
+            open_slot(demo_mail.make_campaign(brand), on, demo_mail.AT)
 
 
 def today() -> date:
@@ -293,17 +263,12 @@ def open_next_day(brands: Sequence[BrandPlan] = BRANDS) -> date:
     times = {plan.slug: plan.local_time for plan in brands}
     campaigns = Campaign.objects.filter(brand__slug__in=times)
     for campaign in campaigns.select_related("brand", "lead_list", "template"):
-        open_slot(campaign, today(), times[campaign.brand.slug])
+        is_mail = campaign.name == demo_mail.CAMPAIGN
+        open_slot(campaign, today(), demo_mail.AT if is_mail else times[campaign.brand.slug])
     return today()
 
 
-def set_pace(segments_per_second: float) -> None:
-    """How fast each number of the demo's brands may send."""
-    ours = SenderNumber.objects.filter(account__name__in=ACCOUNTS)
-    ours.update(segments_per_second=segments_per_second)
-
-
-def point_at(*, simulator: str, short_domain: str) -> None:
+def point_at(*, simulator: str, mail_server: str, short_domain: str) -> None:
     """Where a demo that goes on finds its providers now, and people its links."""
-    ProviderAccount.objects.filter(name__in=ACCOUNTS).update(base_url=simulator)
+    demo_accounts.point_at(simulator, mail_server)
     Brand.objects.filter(slug__in=[plan.slug for plan in BRANDS]).update(short_domain=short_domain)

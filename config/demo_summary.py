@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.live import Live
@@ -184,6 +185,12 @@ class Column:
 
 Figure: TypeAlias = Callable[[Column], str]
 Row: TypeAlias = tuple[str, Figure]
+
+
+def time_in(zone: str) -> str:
+    """The sandbox's time, at the place the zone is named after."""
+    place = zone.partition("/")[2].replace("_", " ")
+    return f"{clock.now().astimezone(ZoneInfo(zone)):%H:%M} in {place}"
 
 
 def columns() -> dict[str, Column]:

@@ -25,11 +25,20 @@ def recurring() -> dict[str, tuple[object, int, str]]:
         "plan": (tasks.plan, settings.PLAN_EVERY_SECONDS, "plan"),
         "dispatch": (tasks.dispatch, 1, "upkeep"),
         "fail_over": (tasks.fail_over, 1, "upkeep"),
+        "weigh": (tasks.weigh, 5, "upkeep"),
         "tidy": (tasks.tidy, settings.TIDY_EVERY_SECONDS, "upkeep"),
+        "watch_numbers": (tasks.watch_numbers, settings.WATCH_EVERY_SECONDS, "chores"),
+        "health": (tasks.count_health, settings.HEALTH_EVERY_SECONDS, "chores"),
         "look_up": (tasks.look_up, settings.LOOK_UP_EVERY_SECONDS, "chores"),
+        "sweep_inbound": (tasks.sweep_inbound, sweep_seconds(), "chores"),
         "uploads": (uploads.take_in_uploads, settings.IMPORT_EVERY_SECONDS, uploads.QUEUE),
         "figures": (reports.count_figures, settings.FIGURES_EVERY_SECONDS, "chores"),
     }
+
+
+def sweep_seconds() -> int:
+    """Each listing keeps its own time; whether one is due is seen ten times as often."""
+    return max(1, settings.SWEEP_EVERY_SECONDS // 10)
 
 
 class RenewingScheduler(Scheduler):  # type: ignore[misc]

@@ -141,7 +141,10 @@ TIDY_EVERY_SECONDS = env.whole("TIDY_EVERY_SECONDS", 5)
 IMPORT_EVERY_SECONDS = env.whole("IMPORT_EVERY_SECONDS", 5)
 FIGURES_EVERY_SECONDS = env.whole("FIGURES_EVERY_SECONDS", 60)
 NO_REPORT_AFTER_HOURS = env.whole("NO_REPORT_AFTER_HOURS", 72)
+WATCH_EVERY_SECONDS = env.whole("WATCH_EVERY_SECONDS", 60)
+HEALTH_EVERY_SECONDS = env.whole("HEALTH_EVERY_SECONDS", 3600)
 LOOK_UP_EVERY_SECONDS = env.whole("LOOK_UP_EVERY_SECONDS", 20)
+SWEEP_EVERY_SECONDS = env.whole("SWEEP_EVERY_SECONDS", 300)  # each listing of texts that came in
 
 # --- what we see of it ------------------------------------------------------------------------
 

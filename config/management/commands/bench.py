@@ -15,20 +15,23 @@ from redis.exceptions import RedisError
 
 from config import (
     bench,
+    bench_adapters,
     bench_clicks,
     bench_compare,
+    bench_hang,
     bench_reports,
     bench_run,
     bench_scale,
     bench_stage,
     bench_words,
+    invented_accounts,
 )
 from config.bench_words import Figures
 from config.demo_processes import Broken
 from config.management.commands.demo import whole
 
 MAX_LATENCY_MS = 10_000
-PASSED_ON = ("messages", "workers", "latency_ms", "provider", "job_workers", "there")
+PASSED_ON = ("messages", "workers", "latency_ms", "provider", "job_workers", "there", "kinds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--provider",
-            choices=list(bench_stage.CREDENTIALS),
+            choices=invented_accounts.TEXTS,
             default="twilio",
             help="delivery: who is simulated (%(default)s); sinch takes many messages in a request",
         )
@@ -96,6 +99,14 @@ class Command(BaseCommand):
             default=list(bench_scale.SIZES),
             metavar="N",
             help="scale: how many messages are in the tables before each sending",
+        )
+        parser.add_argument(
+            "--kinds",
+            choices=list(invented_accounts.INVENTIONS),
+            nargs="+",
+            default=list(invented_accounts.INVENTIONS),
+            metavar="KIND",
+            help="adapters: which kinds of providers; by default all",
         )
         parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
         parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
@@ -199,8 +210,31 @@ def scale(options: dict[str, Any]) -> tuple[Figures, bool]:
     return found, bench_scale.is_well(found)
 
 
+def hang(options: dict[str, Any]) -> tuple[Figures, bool]:
+    found = bench_hang.measure(sending(options), options["inside"])
+    return found, bench_hang.is_well(found)
+
+
+def adapters(options: dict[str, Any]) -> tuple[Figures, bool]:
+    found = bench_adapters.measure(adapters_of(options), options["inside"])
+    return found, bench_adapters.is_well(found)
+
+
+def adapters_of(options: dict[str, Any]) -> bench_adapters.Options:
+    return bench_adapters.Options(
+        messages=options["messages"],
+        workers=options["workers"],
+        latency_ms=options["latency_ms"],
+        kinds=sorted(set(options["kinds"]), key=options["kinds"].index),
+    )
+
+
 def people_to_compare(options: dict[str, Any]) -> int:
     return bench_compare.SHARES * int(options["messages"])
+
+
+def people_beside_a_hang(options: dict[str, Any]) -> int:
+    return bench_hang.people_for(options["messages"])
 
 
 def people_of_scale(options: dict[str, Any]) -> int:
@@ -212,7 +246,21 @@ BENCHES = {
     "compare": Bench(
         "one job for each message in the usual way, and ours", 3_000, 3, compare, people_to_compare
     ),
+    "adapters": Bench(
+        "messages through every kind of provider, with all its reports",
+        10_000,
+        2,
+        adapters,
+        lambda options: adapters_of(options).all_messages,
+    ),
     "reports": Bench("delivery reports taken in and applied", 50_000, 2, reports),
     "redirects": Bench("short links followed", 20_000, 2, redirects),
+    "hang": Bench(
+        "what a provider that hangs leaves of the others' rate",
+        10_000,
+        3,
+        hang,
+        people_beside_a_hang,
+    ),
     "scale": Bench("messages sent with ever more in the tables", 20_000, 3, scale, people_of_scale),
 }
