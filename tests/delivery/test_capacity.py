@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from delivery.capacity import Cap, Limits, Pipe, Run, Wave, simulate
+from delivery.capacity import Cap, Limits, Pipe, Run, Valve, Wave, simulate
+from delivery.limits import Limit
 from delivery.states import Reason
 
 NOON = datetime(2035, 3, 7, 17, tzinfo=UTC)  # in New York
@@ -139,3 +140,113 @@ def test_thousands_of_waves_are_gone_through_at_once():
     waves = [a_wave(7, lane=1 + n % 10, at=NOON + n % 300 * MINUTE) for n in range(3000)]
     runs = simulate(waves, limits(*[1.0] * 10), begin=NOON)
     assert sum(one.sent for one in runs) == 21_000
+
+
+def of_number(most, *lanes, used=0, **fields):
+    return Cap(Reason.NUMBER_CAP, most, used, lanes=frozenset(lanes), **fields)
+
+
+def by_carrier(counts_unknown=True):
+    """A limit of five segments for T-Mobile."""
+    return Limit(
+        id=1, number_id=None, account_id=None, brand_id=1, kind="", unit="segments", per="day",
+        amount=5, carrier="t_mobile", counts_unknown=counts_unknown, is_counted=True,
+        day="2035-03-07", next_day_at=None, zone="America/Los_Angeles", used=0,
+    )  # fmt: skip
+
+
+CARRIERS_DAY = Cap(Reason.CARRIER_CAP, 5, in_segments=True, limit=by_carrier())
+
+
+@pytest.mark.parametrize(
+    ("waves", "by", "runs"),
+    [
+        ([a_wave(9)], limits(1, caps=[of_number(5, ONE)]), [(5, "number_cap")]),
+        ([a_wave(9)], limits(1, caps=[of_number(5, OTHER)]), [(9, "")]),
+        ([a_wave(9)], limits(1, caps=[of_number(5, ONE, used=2)]), [(3, "number_cap")]),
+        (
+            [a_wave(9, segments=2)],
+            limits(1, caps=[of_number(5, ONE, in_segments=True)]),
+            [(2, "number_cap")],
+        ),
+        (
+            [a_wave(9, is_brands=False, is_campaigns=False)],
+            limits(1, caps=[of_number(5, ONE)]),
+            [(5, "number_cap")],
+        ),
+        (
+            [a_wave(9, or_by=frozenset({ONE, OTHER}))],
+            limits(1, 1, caps=[of_number(5, ONE)]),
+            [(9, "")],
+        ),
+        (
+            [a_wave(9, or_by=frozenset({ONE, OTHER}))],
+            limits(1, 1, caps=[of_number(5, ONE), of_number(1, OTHER)]),
+            [(6, "number_cap")],
+        ),
+        (
+            [a_wave(9, or_by=frozenset({ONE, OTHER}))],
+            limits(1, 1, caps=[of_number(5, ONE, OTHER)]),
+            [(5, "number_cap")],
+        ),
+        (
+            [a_wave(9, carrier="t_mobile"), a_wave(9, carrier="att"), a_wave(9)],
+            limits(1, caps=[CARRIERS_DAY]),
+            [(5, "carrier_cap"), (9, ""), (0, "carrier_cap")],
+        ),
+        (
+            [a_wave(9, carrier="t_mobile"), a_wave(9)],
+            limits(1, caps=[replace(CARRIERS_DAY, limit=by_carrier(counts_unknown=False))]),
+            [(5, "carrier_cap"), (9, "")],
+        ),
+        (
+            [a_wave(9, carrier="t_mobile", is_brands=False)],
+            limits(1, caps=[CARRIERS_DAY]),
+            [(9, "")],
+        ),
+    ],
+    ids=[
+        "of the number",
+        "of another number",
+        "used in part",
+        "in segments promises no half message",
+        "of the number holds other brands too",
+        "what the number may not send another one takes over",
+        "until that is full too",
+        "a limit of both",
+        "of a carrier holds its people, and those of whom nothing is known",
+        "of a carrier may leave those out",
+        "of a carrier is the brand's",
+    ],
+)
+def test_what_a_day_lets_pass(waves, by, runs):
+    assert [(one.sent, one.reason) for one in run(*waves, by=by)] == runs
+
+
+def test_a_day_is_full_again_at_the_midnight_of_its_own_zone():
+    cap = of_number(5, ONE, zone="America/Los_Angeles")
+    wave = a_wave(9, at=NOON, lasts=24 * HOUR)
+    (found,) = run(wave, by=limits(1, caps=[cap]))
+    assert found.sent == 9
+    assert found.last_at == datetime(2035, 3, 8, 8, 0, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("valve", "segments", "last"),
+    [
+        (Valve(0.5, in_messages=True, lanes=frozenset({ONE})), 1, 18),
+        (Valve(0.5, in_messages=True, lanes=frozenset({ONE})), 2, 18),
+        (Valve(1.0, in_messages=False, lanes=frozenset({ONE})), 2, 18),
+        (Valve(0.5, in_messages=True, lanes=frozenset({OTHER})), 1, 0),
+        (Valve(0.5, in_messages=True, lanes=frozenset({ONE}), is_brands=True), 1, 18),
+    ],
+)
+def test_a_limit_a_second_slows_its_numbers(valve, segments, last):
+    by = replace(limits(10, 10), valves=[valve])
+    assert run(a_wave(10, segments=segments), by=by) == [sent(10, 0, last)]
+
+
+def test_a_brands_limit_a_second_slows_no_other_brand():
+    by = replace(limits(1), valves=[Valve(0.5, True, frozenset({ONE}), is_brands=True)])
+    wave = a_wave(10, is_brands=False, is_campaigns=False)
+    assert run(wave, by=by) == [sent(10, 0, 9)]

@@ -9,7 +9,7 @@ import pytest
 from brands.models import Brand
 from campaigns.models import Slot
 from compliance.keywords import Label
-from delivery import pieces, steps, wording
+from delivery import mail_steps, pieces, sendings, steps, wording
 from delivery.explain import (
     Clicks,
     Clock,
@@ -23,7 +23,7 @@ from delivery.explain import (
     passed,
     story,
 )
-from delivery.models import Attempt, Due, Inbound, Message, Outcome, SingleText
+from delivery.models import Attempt, Due, Inbound, Lookup, Message, Outcome, SingleText
 from delivery.reports import WORDS
 from delivery.states import Kind, Reason, ReplyKind, Status
 from providers.base import ErrorClass, Fault
@@ -79,16 +79,24 @@ class TestWords:
         assert set(wording.CLASSES) == known
         assert set(wording.FAULTS) == {fault.value for fault in Fault}
 
+    def test_a_class_of_refusal_fits_a_phone_and_a_mailbox(self):
+        said = " ".join(wording.CLASSES.values())
+        assert not any(word in said for word in ("phone", "text", "mailbox", "e-mail"))
+
     def test_every_reading_of_a_text_is_told(self):
         assert set(wording.LABELS) == {"", pieces.LABEL, *Label}
 
     def test_every_kind_of_sending_has_a_name(self):
-        assert set(wording.SENDINGS) >= {*steps.STEPS, *Kind} - {Kind.REPLY.value}
+        assert set(wording.SENDINGS) >= {*sendings.STEPS, *Kind} - {Kind.REPLY.value}
 
 
-TREE = ast.parse(inspect.getsource(steps))
-FUNCTIONS = {node.name: node for node in TREE.body if isinstance(node, ast.FunctionDef)}
-NAMES = sorted({step.__name__ for kind in steps.STEPS.values() for step in kind})
+FUNCTIONS = {
+    node.name: node
+    for module in (steps, mail_steps)
+    for node in ast.parse(inspect.getsource(module)).body
+    if isinstance(node, ast.FunctionDef)
+}
+NAMES = sorted({step.__name__ for kind in sendings.STEPS.values() for step in kind})
 
 
 def reasons_in(name):
@@ -173,6 +181,34 @@ class TestTheStory:
         assert line.words == "Nobody knows whether Twilio east took it"
         assert line.detail == f"Code 503. {wording.NEVER_AGAIN}"
 
+    @pytest.mark.parametrize(
+        ("fields", "words", "detail"),
+        [
+            (
+                {"tries": 1, "said": "not listed", "next_at": NOON + HOUR},
+                "Twilio east was asked once whether it has it",
+                "Its last answer: not listed. Asked again Wed 7 Mar 2035, 13:00 in New York"
+                " (18:00 UTC).",
+            ),
+            (
+                {"tries": 4, "said": "no answer: 503", "ended_as": "not_found"},
+                "Twilio east was asked 4 times whether it has it",
+                "Its last answer: no answer: 503.",
+            ),
+        ],
+    )
+    def test_says_what_the_provider_knows_of_what_is_in_doubt(self, fields, words, detail):
+        attempt = an_attempt(pk=1, outcome=Outcome.UNKNOWN)
+        attempt.lookup = Lookup(since=NOON, **fields)
+        lines = story(told(a_message(status=Status.UNKNOWN), attempts=[attempt]))
+        assert lines[-1] == Line(None, words, "waits", detail)
+
+    def test_says_nothing_of_a_look_up_before_its_first_answer(self):
+        attempt = an_attempt(pk=1, outcome=Outcome.UNKNOWN)
+        attempt.lookup = Lookup(since=NOON, next_at=NOON + HOUR)
+        lines = story(told(a_message(status=Status.UNKNOWN), attempts=[attempt]))
+        assert lines[-1].words == "Nobody knows whether Twilio east took it"
+
     def test_says_why_a_provider_refused(self):
         attempt = an_attempt(outcome=Outcome.REJECTED, code="21610")
         lines = story(
@@ -241,7 +277,7 @@ class TestCodes:
             pytest.param({"code": "99999"}, "code 99999", id="an unknown one"),
             pytest.param(
                 {"code": "99999", "error_class": "permanent_content"},
-                "it did not like the text (code 99999)",
+                "it did not like what the message says (code 99999)",
                 id="an unknown one of a known class",
             ),
             pytest.param(
@@ -268,7 +304,7 @@ def states(message, due=None, **fields):
 
 
 def at(name):
-    return [step.__name__ for step in steps.CAMPAIGN].index(name)
+    return [step.__name__ for step in sendings.CAMPAIGN].index(name)
 
 
 class TestTheSteps:
@@ -292,11 +328,11 @@ class TestTheSteps:
         assert {step.state for step in found[:stop]} == {State.PASSED}
         assert {step.state for step in found[stop + 1 :]} == {State.NOT_REACHED}
 
-    @pytest.mark.parametrize("name", [step.__name__ for step in steps.CAMPAIGN])
+    @pytest.mark.parametrize("name", [step.__name__ for step in sendings.CAMPAIGN])
     def test_each_reason_of_a_step_stops_there_or_at_an_earlier_one_that_gives_it(self, name):
         for reason in wording.STEPS[name].gives:
             found = states(a_message(status=Status.REFUSED, reason=reason))
-            first = next(n for n, one in enumerate(steps.CAMPAIGN) if reason in gives(one))
+            first = next(n for n, one in enumerate(sendings.CAMPAIGN) if reason in gives(one))
             assert found.index(State.STOPPED) == first <= at(name)
 
     def test_a_refusal_at_planning_says_nothing_of_the_steps_before(self):
@@ -343,13 +379,13 @@ class TestTheSteps:
     @pytest.mark.parametrize("kind", ReplyKind)
     def test_an_answer_has_those_of_its_own_kind(self, kind):
         answer = a_message(kind=Kind.REPLY, reply_kind=kind.value, slot=None)
-        assert len(passed(answer, None)) == len(steps.STEPS[kind.value])
+        assert len(passed(answer, None)) == len(sendings.STEPS[kind.value])
 
     def test_a_test_has_its_own(self):
         message = a_message(kind=Kind.SINGLE, slot=None)
         SingleText(message=message, is_test=True)
         assert kind_of_sending(message) == steps.TEST_SENDING
-        assert len(passed(message, None)) == len(steps.TEST)
+        assert len(passed(message, None)) == len(sendings.TEST)
 
 
 def gives(step):

@@ -9,6 +9,7 @@ import pytest
 
 from brands import clock
 from brands.models import Brand
+from campaigns.models import Slot
 from compliance.models import Person
 from delivery import picking, pipeline, sql, worker
 from delivery.models import Attempt, Due, Message
@@ -20,6 +21,7 @@ from providers.base import Accepted, ErrorClass, Fault, NotSent, Rejected, Unkno
 from providers.models import ProviderAccount, RouteNumber, SenderNumber
 from providers.simulator_ledger import read_ledger
 from tests.delivery import walking
+from tests.delivery.providing import Provider
 from tests.delivery.walking import come_back
 from tests.factories import (
     NOON,
@@ -203,8 +205,8 @@ def simulator(tmp_path_factory):
 
 
 @pytest.fixture
-def run(monkeypatch, journal, sandbox, redis):
-    """One claim of a worker's, all of it stored; says how many rows it took.
+def slice_(monkeypatch, journal, sandbox, redis):
+    """A worker's, with a sender of its own.
 
     However long it takes: nothing is too late, and no batch is smaller than the one before.
     """
@@ -215,19 +217,24 @@ def run(monkeypatch, journal, sandbox, redis):
     sender = Sender(breaker)
     monkeypatch.setattr(worker, "breaker", lambda: breaker)
     monkeypatch.setattr(worker, "sender", lambda: sender)
-    slice_ = Slice(sandbox, journal)
+    yield Slice(sandbox, journal)
+    sender.stop()
+
+
+@pytest.fixture
+def run(slice_):
+    """One claim of a worker's, all of it stored; says how many rows it took."""
 
     def run():
         for _ in range(100):  # what it knows of the queue may be a fifth of a second old
             rows = slice_.turn()
-            while sender.under_way or slice_.unstored:
+            while slice_.sender.under_way or slice_.unstored:
                 slice_.store(wait=0.05)
             if rows:
                 return rows
         raise AssertionError("nothing was claimed")
 
-    yield run
-    sender.stop()
+    return run
 
 
 def fill_buckets(redis, installation):
@@ -256,12 +263,12 @@ def fill_buckets(redis, installation):
 def two_providers(simulator, settings, sandbox, redis):
     """A Twilio account and then a Plivo account, and forty messages that wait for the first."""
 
-    def two_providers(*, first_at=""):
+    def two_providers(*, first_at="", in_flight=256):
         settings.SEND_BATCH = 20
         pass_over_magic_numbers(60)
         here = f"http://127.0.0.1:{simulator.port}"
         accounts = (
-            make_account(base_url=first_at or here),
+            make_account(base_url=first_at or here, in_flight=in_flight),
             make_account(kind="plivo", base_url=here),
         )
         lanes = [make_number(account) for account in accounts]
@@ -312,3 +319,28 @@ class TestWithRealRequests:
         assert [run(), run()] == [20, 20]
         assert sent_by(second, "accepted") == 40
         assert_each_was_taken_once(simulator, attempts=40)
+
+
+class TestAProviderThatHangs:
+    """It takes requests and answers none; each would be given up after fifteen seconds."""
+
+    @pytest.fixture
+    def hanging(self, two_providers, slice_):
+        """More messages wait for it than a worker has in hand at once, and others for another."""
+        provider = Provider()
+        provider.go_on.clear()
+        here = f"http://127.0.0.1:{provider.port}"
+        hanging, healthy = two_providers(first_at=here, in_flight=30)
+        fill_queue(Slot.objects.get(), healthy.numbers.get(), 100, now=NOON)
+        yield hanging
+        provider.go_on.set()
+        while slice_.sender.under_way:
+            slice_.store(wait=0.05)
+        provider.stop()
+
+    def test_keeps_nothing_of_the_others_back(self, hanging, slice_):
+        """All of theirs has left and was answered before the first of its own is given up."""
+        while Attempt.objects.exclude(account=hanging).filter(outcome="accepted").count() < 100:
+            slice_.turn()
+            assert not Attempt.objects.filter(account=hanging, outcome="unknown").exists()
+        assert Attempt.objects.filter(account=hanging, outcome="").exists()

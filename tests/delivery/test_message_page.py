@@ -6,7 +6,7 @@ import pytest
 
 from brands.models import Brand
 from campaigns.models import Campaign
-from delivery import steps
+from delivery import sendings, steps
 from delivery.models import Due, Inbound, Message
 from delivery.outcomes import apply_reports
 from delivery.planning import plan_open_slots
@@ -121,8 +121,8 @@ class TestThePageOfAMessage:
         def add_link(draft, facts):
             raise RuntimeError
 
-        broken = tuple(add_link if one is steps.add_link else one for one in steps.CAMPAIGN)
-        monkeypatch.setitem(steps.STEPS, "campaign", broken)
+        broken = tuple(add_link if one is steps.add_link else one for one in sendings.CAMPAIGN)
+        monkeypatch.setitem(sendings.STEPS, "campaign", broken)
         hand_over(journal)
         found = shown(message).context["steps"]
         assert [step.words for step in found if step.state.name == "WAITS"] == [

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.db import transaction
 
 from delivery import inbox
-from delivery.models import Attempt, Message, ProviderRef, WebhookEvent
-from providers.base import Accepted, Callback, Unknown
+from delivery.models import Attempt, Lookup, Message, ProviderRef, WebhookEvent
+from delivery.outcomes import apply_reports
+from delivery.reports import Reported
+from providers.base import Accepted, Callback, DeliveryReport, Status, Unknown
 from providers.registry import adapter
 from tests.delivery.walking import come_back, hand_over
 from tests.factories import NOON, fill_queue, make_account, make_number, make_slot
@@ -128,3 +131,39 @@ def test_a_provider_whose_reports_carry_our_reference_leaves_no_row(sent):
     come_back(sent(3, kind="twilio"), Accepted("SM1"))
     assert Attempt.objects.filter(provider_refs=["SM1"]).count() == 3
     assert not ProviderRef.objects.exists()
+
+
+class TestALateLookUp:
+    """Their clock and ours go on, and only a look-up tells the id that the report named."""
+
+    @pytest.fixture
+    def doubted(self, sent):
+        (intent,) = sent()
+        come_back([intent], Unknown("timeout"))
+        arrive(intent.account_id, "m1", report_id="r1")
+        return intent
+
+    def pass_time(self):
+        WebhookEvent.objects.update(received_at=NOON - inbox.UNMATCHED_WAITS)
+
+    def test_finds_the_report_that_waited_for_it(self, doubted):
+        self.pass_time()
+        assert inbox.apply_waiting() == 0
+        taken = DeliveryReport(ref=doubted.send.ref, provider_ref="m1", status=Status.ACCEPTED)
+        with transaction.atomic():
+            apply_reports([Reported(doubted.attempt_id, doubted.account_id, taken)])
+        inbox.apply_waiting()
+        assert (statuses(), results()) == (["delivered"], ["applied"])
+
+    def test_that_has_ended_keeps_no_report_waiting(self, doubted):
+        self.pass_time()
+        Lookup.objects.update(next_at=None)
+        inbox.apply_waiting()
+        assert results() == ["orphan"]
+
+    def test_of_another_account_keeps_no_report_waiting(self, doubted):
+        other = make_account(kind="simpletexting")
+        arrive(other.pk, "m2", report_id="r2")
+        self.pass_time()
+        inbox.apply_waiting()
+        assert results() == ["", "orphan"]

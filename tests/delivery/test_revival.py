@@ -16,6 +16,7 @@ from delivery import inbox, revival, upkeep
 from delivery.models import Attempt, Due, Message, WebhookEvent
 from delivery.revival import revive
 from providers.base import Accepted, Callback, ErrorClass, NotSent, Rejected
+from providers.models import SenderNumber
 from providers.registry import adapter
 from tests.delivery import walking
 from tests.delivery.walking import come_back, snapshot
@@ -105,6 +106,16 @@ class TestFromTheQueue:
         revive(doubted.pk)
         assert counted() == as_sent
         walking.assert_all_adds_up()
+
+    def test_it_counts_on_the_warm_up_of_its_number(self, message, lane, journal):
+        SenderNumber.objects.update(warms_up_since=NOON - HOUR)
+        (intent,) = walking.hand_over(journal)
+        key = f"warm:{lane.pk}:{int((NOON - HOUR).timestamp())}"
+        assert walking.caps()[key] == 1
+        come_back([intent], NOT_SENT)
+        assert walking.caps()[key] == 0
+        revive(intent.attempt_id)
+        assert walking.caps()[key] == 1
 
     def test_its_words_count_too(self, slot, doubted):
         """The same words on the same date are refused to who got them after all."""

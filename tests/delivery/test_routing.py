@@ -9,7 +9,7 @@ import pytest
 from delivery import routing
 from delivery.models import Attempt, Due
 from delivery.routing import Lane, bounds, candidates, choose_again, move_resting
-from providers.models import ProviderAccount, RouteNumber, SenderNumber
+from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
 from tests.factories import (
     NOON,
     fill_queue,
@@ -60,6 +60,16 @@ class TestCandidates:
         assert candidates([brake, a_lane(2, order=1)]) == [a_lane(2, order=1)]
 
 
+@pytest.mark.django_db
+def test_the_largest_weights_can_be_multiplied(sandbox):
+    most = 32_767  # of a column
+    lane = make_number(make_account(weight=most))
+    route = make_route(make_brand(), lane)
+    RouteNumber.objects.update(weight=most)
+    (found,) = routing.lanes_of([route.pk], now=NOON)[route.pk]
+    assert found.weight == 2 * most * most
+
+
 class TestBounds:
     def test_divide_the_whole_by_weight(self):
         assert bounds([a_lane(1, weight=1), a_lane(2, weight=2), a_lane(3, weight=1)]) == [
@@ -106,7 +116,46 @@ class TestLanesOf:
         RouteNumber.objects.create(route=route, number=second, order=1, weight=3)
         RouteNumber.objects.create(route=route, number=first, order=0, weight=2)
         found = [(lane.number_id, lane.weight, lane.order) for lane in self.lanes(route)]
-        assert found == [(first.pk, 100, 0), (second.pk, 300, 1)]
+        assert found == [(first.pk, 200, 0), (second.pk, 600, 1)]
+
+    @pytest.mark.parametrize(
+        ("halves", "weights"), [(2, [200, 200]), (1, [100, 200]), (0, [0, 200])]
+    )
+    def test_weigh_as_much_as_is_left_to_their_account(self, sandbox, halves, weights):
+        brand, lanes = make_brand(), [make_number(make_account(halves=halves)), make_number()]
+        found = self.lanes(make_route(brand, *lanes))
+        assert [lane.weight for lane in found] == [100 * weight for weight in weights]
+
+    @pytest.fixture
+    def priced(self, sandbox):
+        """A route with a dear number, two cheap ones, and the cheapest for when all those rest."""
+        lanes = [make_number(make_account(price_micros=price)) for price in (900, 700, 700, 1)]
+        route = make_route(make_brand(), *lanes, prefers_cheapest=True)
+        RouteNumber.objects.filter(number=lanes[3]).update(order=5)
+        return route, lanes
+
+    def test_go_by_price_within_one_order_where_the_route_prefers_the_cheapest(self, priced):
+        route, (dear, cheap, other, last) = priced
+        found = [(lane.number_id, lane.order) for lane in self.lanes(route)]
+        assert found == [(cheap.pk, 0), (other.pk, 0), (dear.pk, 1), (last.pk, 2)]
+
+    def test_go_by_order_alone_where_it_does_not(self, priced):
+        route, lanes = priced
+        Route.objects.update(prefers_cheapest=False)
+        found = [(lane.number_id, lane.order) for lane in self.lanes(route)]
+        assert found == [(lane.pk, order) for lane, order in zip(lanes, (0, 0, 0, 1), strict=True)]
+
+    @pytest.mark.parametrize(
+        ("resting", "takes_over"),
+        [((), {1, 2}), ((1,), {2}), ((1, 2), {0}), ((0, 1, 2), {3})],
+        ids=["the-cheapest", "one-of-two-rests", "both-rest", "all-of-its-order-rest"],
+    )
+    def test_let_the_next_dearer_take_over_from_what_cannot_send(self, priced, resting, takes_over):
+        route, lanes = priced
+        for at in resting:
+            ProviderAccount.objects.filter(pk=lanes[at].account_id).update(halves=0)
+        found = candidates(self.lanes(route))
+        assert {lane.number_id for lane in found} == {lanes[at].pk for at in takes_over}
 
     @pytest.mark.parametrize(
         ("model", "change", "usable"),
@@ -160,8 +209,9 @@ class TestMoveResting:
             lambda lane: SenderNumber.objects.filter(pk=lane.pk).update(retired_at=NOON),
             lambda lane: ProviderAccount.objects.filter(numbers=lane).update(paused_at=NOON),
             lambda lane: ProviderAccount.objects.filter(numbers=lane).update(retired_at=NOON),
+            lambda lane: ProviderAccount.objects.filter(numbers=lane).update(halves=0),
         ],
-        ids=["rests", "retired", "account-paused", "account-retired"],
+        ids=["rests", "retired", "account-paused", "account-retired", "account-out"],
     )
     def test_moves_it_whatever_keeps_the_number_out(self, slot, lanes, rest):
         SenderNumber.objects.update(paused_at=None)

@@ -12,7 +12,6 @@ import pytest
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal, read
 from delivery.sender import LONGEST_PACE, MOST_WAITING, Parcel, Sender
-from providers import transport
 from providers.base import Accepted, NotSent, SendRequest, Unknown
 from providers.rates import Breaker
 from tests.delivery.providing import Provider
@@ -175,7 +174,7 @@ class TestTheDeadline:
 
         clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[-1])
         monkeypatch.setattr(journal, "leaving", be_slow)
-        monkeypatch.setattr(transport, "time", clock)
+        monkeypatch.setattr("providers.leaving.time", clock)
         intent = an_intent(1)
         assert send(intent) == {1: NotSent("too_late")}
         assert provider.texts == []
@@ -280,11 +279,39 @@ class TestPlaces:
         sender.submit(Parcel([(one, now + 20.0), (other, now + 0.2)], journal))
         (answer,) = sender.collect(wait=5)
         assert (answer.intent, answer.outcome) == (other, NotSent("too_late"))
-        assert sender.room(ACCOUNT) == MOST_WAITING
+        assert sender.room(ACCOUNT) in {0, MOST_WAITING}  # none, once it stands still
         provider.go_on.set()
         (answer,) = sender.collect(wait=5)
         assert isinstance(answer.outcome, Accepted)
         wait_until(lambda: sender.room(ACCOUNT) == MOST_WAITING + 1)  # as it lets go of its place
+
+
+class TestAnAccountThatStandsStill:
+    @pytest.fixture
+    def hanging(self, sender, an_intent, provider, journal):
+        """Three requests that nobody answers."""
+        provider.go_on.clear()
+        later = time.monotonic() + 60
+        sender.submit(Parcel([(an_intent(n, in_flight=3), later) for n in (1, 2, 3)], journal))
+        wait_until(lambda: sender.hung == 3)
+        yield
+        provider.go_on.set()
+
+    def test_is_told_from_what_is_under_way(self, sender, hanging, provider):
+        assert sender.under_way == sender.hung == 3
+        provider.go_on.set()
+        wait_until(lambda: sender.hung == 0)
+
+    def test_does_not_move_by_what_is_given_up(self, sender, hanging, provider):
+        provider.answer = lambda form: answer(500)
+        provider.spared.add("message 1")
+        wait_until(lambda: sender.collect(wait=0.1))
+        assert sender.hung == 2
+        assert sender.room(ACCOUNT) == 1
+
+    def test_has_nobody_wait_for_its_places(self, sender, hanging):
+        assert sender.room(ACCOUNT) == 0
+        assert sender.room(ACCOUNT + 1) == MOST_WAITING
 
 
 class TestTheBreaker:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from brands.models import Brand, Installation
+from campaigns.rendering import Mail
 from compliance import phones
 from compliance.models import Person
 from delivery import picking, routing, settling, singles, upkeep
@@ -51,7 +52,7 @@ class TestTheWalk:
         message = ask()
         (intent,) = walking.hand_over(journal)
         link = ShortLink.objects.get()
-        seen = singles.preview(campaign, TEXT, VALUES)
+        seen = singles.preview(campaign, Mail("", TEXT), VALUES)
         assert intent.send.text == seen.text.replace("abcdefgh", link.code)
         assert (intent.send.segments, intent.send.to_e164) == (1, message.person.phone)
         assert link.destination == "https://jobs.example.com/"

@@ -197,6 +197,23 @@ class TestHoldWithoutANumber:
         assert steps.hold_without_a_number(a_draft(), facts()) == a_draft()
 
 
+class TestHoldWithoutANumberThatAnswers:
+    @pytest.mark.parametrize(
+        "lanes",
+        [{}, {6: replace(LANE, is_usable=False)}, {6: replace(LANE, kind="email", answers=True)}],
+        ids=["no-such-lane", "paused", "for-e-mail"],
+    )
+    def test_holds_a_minute_without_one(self, lanes):
+        held = Hold(Reason.LANE_PAUSED, NOW + MINUTE)
+        found = steps.hold_without_a_number_that_answers(a_reply(), facts(lanes=lanes))
+        assert found == held
+
+    def test_lets_an_answer_leave_by_one_that_rests_from_campaigns_alone(self):
+        lane = replace(LANE, is_usable=False, answers=True)
+        found = steps.hold_without_a_number_that_answers(a_reply(), facts(lanes={6: lane}))
+        assert found == a_reply()
+
+
 class TestReserve:
     def test_takes_one_of_each_cap_and_of_the_persons_allowance(self):
         found = facts(budget=Budget(left={BRAND_KEY: 2, CAMPAIGN_KEY: 5}))

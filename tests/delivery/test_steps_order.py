@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from delivery import steps
+from delivery import sendings
 from delivery.allowances import Budget
 from delivery.intents import Struck
 from delivery.pipeline import decide
@@ -31,7 +31,7 @@ from tests.delivery.stepping import (
 
 class TestTheOrder:
     def test_of_a_campaigns_steps_is_the_designs(self):
-        assert [step.__name__ for step in steps.CAMPAIGN] == [
+        assert [step.__name__ for step in sendings.CAMPAIGN] == [
             "hold_while_stopped",
             "refuse_expired",
             "refuse_out_of_tries",
@@ -53,15 +53,15 @@ class TestTheOrder:
     def test_of_a_tests_steps_is_a_campaigns_without_hours_frequency_and_repeats(self):
         left_out = {"hold_in_quiet_hours", "hold_for_person_limit", "refuse_same_words"}
         instead = {"fill_in_text": "fill_in_single", "reserve": "reserve_beside_the_limit"}
-        campaign = [step.__name__ for step in steps.CAMPAIGN if step.__name__ not in left_out]
+        campaign = [step.__name__ for step in sendings.CAMPAIGN if step.__name__ not in left_out]
         expected = [instead.get(name, name) for name in campaign]
-        assert [step.__name__ for step in steps.STEPS["test"]] == expected
+        assert [step.__name__ for step in sendings.STEPS["test"]] == expected
 
     def test_of_the_steps_of_a_test_to_a_lead_is_a_campaigns_without_repeats(self):
         instead = {"fill_in_text": "fill_in_single"}
-        expected = [instead.get(one.__name__, one.__name__) for one in steps.CAMPAIGN]
+        expected = [instead.get(one.__name__, one.__name__) for one in sendings.CAMPAIGN]
         expected.remove("refuse_same_words")
-        assert [step.__name__ for step in steps.STEPS["test-to-a-lead"]] == expected
+        assert [step.__name__ for step in sendings.STEPS["test-to-a-lead"]] == expected
 
     @pytest.mark.parametrize("kind", [ReplyKind.STOP, ReplyKind.HELP])
     def test_of_a_confirmations_and_a_helps_steps_is_the_designs(self, kind):
@@ -72,7 +72,7 @@ class TestTheOrder:
             "refuse_bad_address",
             "fill_in_reply",
             "refuse_unfit",
-            "hold_without_a_number",
+            "hold_without_a_number_that_answers",
         ]
 
     def test_of_a_welcomes_steps_is_the_designs(self):
@@ -85,12 +85,12 @@ class TestTheOrder:
             "refuse_bad_address",
             "fill_in_reply",
             "refuse_unfit",
-            "hold_without_a_number",
+            "hold_without_a_number_that_answers",
         ]
 
 
 def names(kind):
-    return [step.__name__ for step in steps.STEPS[kind.value]]
+    return [step.__name__ for step in sendings.STEPS[kind.value]]
 
 
 HELD_BACK = {
@@ -218,6 +218,6 @@ class TestDecide:
     def test_a_step_that_fails_strikes_its_message_only(self):
         assert decide(a_draft(person_id=77), facts()) == Struck("hold_for_the_person")
 
-    @pytest.mark.parametrize("kind", sorted(set(Kind) - set(steps.STEPS)))
+    @pytest.mark.parametrize("kind", sorted(set(Kind) - set(sendings.STEPS)))
     def test_a_kind_without_steps_is_never_sent(self, kind):
         assert decide(a_draft(kind=kind), facts()) == Struck("no_steps")

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from campaigns.models import Campaign
 from compliance.models import Person
-from delivery import claims, steps, strikes
+from delivery import claims, sendings, steps, strikes
 from delivery.models import Attempt, CapCounter, Due, Message, Strike
 from delivery.states import Kind
 from delivery.steps import Draft
@@ -39,7 +39,7 @@ def poison(monkeypatch, spoil):
         result = steps.reserve(draft, facts)
         return spoil_poison(result, facts) if isinstance(result, Draft) else result
 
-    monkeypatch.setitem(steps.STEPS, Kind.CAMPAIGN, (*steps.CAMPAIGN[:-1], spoil_late))
+    monkeypatch.setitem(sendings.STEPS, Kind.CAMPAIGN, (*sendings.CAMPAIGN[:-1], spoil_late))
 
 
 def raise_an_error(draft):

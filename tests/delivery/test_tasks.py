@@ -4,7 +4,7 @@ import django_rq
 import pytest
 from redis import Redis
 
-from delivery import inbound, inbox, tasks, upkeep, worker
+from delivery import freeing, inbound, inbox, tasks, upkeep, worker
 from delivery.claims import REPLIES
 from providers.base import Callback, DeliveryReport, Status
 from tests.factories import NOON, fill_queue, make_account, make_number, make_slot
@@ -174,6 +174,20 @@ class TestCallReplies:
         assert queued() == asked()
 
 
+class TestFailOver:
+    def test_goes_on_after_a_part_that_failed(self, monkeypatch):
+        """A limit that cannot be counted must not keep what waits for a number that is down."""
+
+        def fails():
+            raise RuntimeError
+
+        done = []
+        monkeypatch.setattr(tasks, "FAILING_OVER", (fails, lambda: done.append("moved")))
+        with pytest.raises(tasks.TidyFailed, match="fails"):
+            tasks.fail_over()
+        assert done == ["moved"]
+
+
 class TestTidy:
     def test_goes_through_every_part(self, monkeypatch):
         done = []
@@ -193,7 +207,7 @@ class TestTidy:
         assert done == ["other"]
 
     def test_includes_the_sweep(self):
-        assert upkeep.sweep_expired in tasks.TIDYING
+        assert {upkeep.sweep_expired, freeing.free_held} <= set(tasks.TIDYING)
 
     def test_gets_through_on_an_empty_database(self, sandbox, settings, tmp_path):
         settings.JOURNAL_DIR = tmp_path

@@ -14,6 +14,7 @@ import uvloop
 
 from brands.models import Brand, Membership
 from campaigns.models import Campaign, Template
+from campaigns.rendering import Mail
 from compliance import consent
 from delivery import inbox, pipeline, singles, upkeep, worker
 from delivery.models import Due, Message
@@ -87,7 +88,9 @@ def alerts(html):
 class TestTheForm:
     def test_shows_the_very_text_for_an_invented_person(self, staff, url, campaign):
         html = staff.get(url).text
-        seen = singles.preview(campaign, TEXT, {"first_name": "Robin", "city": "Springfield"})
+        seen = singles.preview(
+            campaign, Mail("", TEXT), {"first_name": "Robin", "city": "Springfield"}
+        )
         assert seen.text in html
         assert "1 segment<" in html
 

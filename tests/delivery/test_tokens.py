@@ -100,7 +100,7 @@ class TestTokens:
             lane_id=slow.pk,
             account_id=slow.account_id,
             brand_id=due.brand_id,
-            send=SimpleNamespace(segments=1),
+            send=SimpleNamespace(segments=1, from_kind="long_code"),
         )
         picker.give_back(intent)
         bench.seconds += after

@@ -12,6 +12,7 @@ from django.test import RequestFactory
 from compliance.models import OptOutEvent, Person
 from delivery import inbound, inbox, sql, tasks, webhooks
 from delivery.models import Due, Inbound, WebhookEvent, WebhookNonce, WebhookTally
+from providers.base import Usual
 from tests.delivery import callers
 from tests.delivery.callers import FORM, address, get, post, report_fields, text_fields
 from tests.delivery.waiting import end_who_waits, while_held
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.django_db
 TO = "+12125550111"
 SENDER = "+12125550112"
 BY_V2 = {"version": "V2", "nonce": "n1"}
+LARGEST = Usual.largest_callback
 
 
 @pytest.fixture(autouse=True)
@@ -284,23 +286,23 @@ class NeverRead(io.BytesIO):
 
 class TestTooLarge:
     def test_is_refused_before_it_is_read(self, account):
-        length = {"CONTENT_LENGTH": str(webhooks.LARGEST + 1), "wsgi.input": NeverRead()}
+        length = {"CONTENT_LENGTH": str(LARGEST + 1), "wsgi.input": NeverRead()}
         assert status(account, **length) == 413
         assert tally() == {(account.pk, "too_large"): 1}
 
     def test_is_refused_without_a_length_and_not_read_to_its_end(self, account):
-        stream = io.BytesIO(b"a" * 10 * webhooks.LARGEST)
+        stream = io.BytesIO(b"a" * 10 * LARGEST)
         request = RequestFactory().post(address(account, "status"), b"", FORM)
         request.META.pop("CONTENT_LENGTH", None)
         request._stream = stream
         answer = webhooks.receive(request, kind=account.kind, account_id=account.pk)
         assert answer.status_code == 413
-        assert stream.tell() == webhooks.LARGEST + 1
+        assert stream.tell() == LARGEST + 1
         assert tally() == {(account.pk, "too_large"): 1}
 
     def test_the_largest_is_taken(self, account):
         fields = a_report(account, Note="")
-        fields["Note"] = "a" * (webhooks.LARGEST - len(urlencode(fields)))
+        fields["Note"] = "a" * (LARGEST - len(urlencode(fields)))
         assert post(account, "status", fields, "ref=r1").status_code == 200
         fields["Note"] += "a"
         assert post(account, "status", fields, "ref=r1").status_code == 413

@@ -55,6 +55,8 @@ class Clock:
 class Provided:
     """Stands for the sending thread: `answer` says what comes back, after `late` questions."""
 
+    hung = 0
+
     def __init__(self, clock):
         self.clock = clock
         self.answer = lambda intent: Accepted(f"SM{intent.message_id}")

@@ -10,9 +10,10 @@ from django.urls import reverse
 
 from brands import clock
 from brands.models import Installation
-from providers.admin import shares_in_words
 from providers.models import ProviderAccount, RouteNumber, WeightChange
+from providers.route_admin import shares_in_words
 from tests.factories import make_account, make_brand, make_installation, make_number, make_route
+from tests.listening import HERE
 from tests.staff import client_of, make_user
 
 ADD = reverse("admin:providers_provideraccount_add")
@@ -36,10 +37,13 @@ def a_form(**changes):
     return {
         "name": "Main",
         "kind": "twilio",
-        "base_url": "http://127.0.0.1:9000",
+        "base_url": HERE,
         "in_flight": 64,
         "price": "0.0079",
         "weight": 100,
+        "blocks_least": 5,
+        "blocks_percent": 10,
+        "block_rest_hours": "1,4,24",
         **{f"twilio_{name}": value for name, value in SECRETS.items()},
         **changes,
     }
@@ -49,6 +53,7 @@ def change(staff, account, **changes):
     url = reverse("admin:providers_provideraccount_change", args=[account.pk])
     empty = {f"twilio_{name}": "" for name in SECRETS}
     empty |= {"numbers-TOTAL_FORMS": "0", "numbers-INITIAL_FORMS": "0"}
+    empty |= {"limits-TOTAL_FORMS": "0", "limits-INITIAL_FORMS": "0"}
     return staff.post(url, a_form(**{**empty, **changes}))
 
 
@@ -175,7 +180,7 @@ def test_a_real_installation_has_real_accounts(staff):
     Installation.objects.create(is_sandbox=False)
     page = staff.post(ADD, a_form())
     assert "not https" in page.text
-    staff.post(ADD, a_form(base_url="https://api.example.com"))
+    staff.post(ADD, a_form(base_url=""))
     assert ProviderAccount.objects.get().is_simulated is False
 
 
@@ -268,6 +273,11 @@ class TestSharesInWords:
         words = "+12025550101 75 %, +12025550102 25 %; then +12025550103 100 %"
         assert shares_in_words(route) == words
 
+    def test_divide_by_the_weights_of_accounts_too(self):
+        lanes = [make_number(make_account(weight=weight)) for weight in (300, 100)]
+        route = make_route(make_brand(), *lanes)
+        assert shares_in_words(route) == f"{lanes[0]} 75 %, {lanes[1]} 25 %"
+
 
 class TestABrandsAdmin:
     def test_is_offered_their_own_numbers_and_those_of_all(self):
@@ -283,6 +293,7 @@ class TestABrandsAdmin:
         number = make_number(brand=make_brand())
         client = client_of(make_user(number.brand, "admin"))
         url = reverse("admin:providers_sendernumber_change", args=[number.pk])
-        client.post(url, {"kind": "toll_free", "segments_per_second": "9999"})
+        inline = {"limits-TOTAL_FORMS": "0", "limits-INITIAL_FORMS": "0"}
+        client.post(url, {"kind": "toll_free", "segments_per_second": "9999", **inline})
         number.refresh_from_db()
         assert (number.kind, number.segments_per_second) == ("toll_free", 1000.0)

@@ -12,6 +12,7 @@ from providers.declared import DEFINITIONS
 from providers.models import ProviderAccount
 from providers.registry import ADAPTERS
 from tests.factories import make_account, make_installation
+from tests.listening import HERE
 
 ADD = reverse("admin:providers_provideraccount_add")
 EXAMPLE = json.loads((DEFINITIONS / "example.json").read_text())
@@ -35,10 +36,13 @@ def a_form(**changes):
     return {
         "name": "Main",
         "kind": "generic",
-        "base_url": "http://127.0.0.1:9000",
+        "base_url": HERE,
         "in_flight": 64,
         "price": "0.0079",
         "weight": 100,
+        "blocks_least": 5,
+        "blocks_percent": 10,
+        "block_rest_hours": "1,4,24",
         "definition": json.dumps(EXAMPLE),
         "generic_secrets": f"api_key = {SECRET}",
         **changes,
@@ -53,6 +57,7 @@ def added(staff, **changes):
 def change(staff, account, **changes):
     url = reverse("admin:providers_provideraccount_change", args=[account.pk])
     inline = {"numbers-TOTAL_FORMS": "0", "numbers-INITIAL_FORMS": "0"}
+    inline |= {"limits-TOTAL_FORMS": "0", "limits-INITIAL_FORMS": "0"}
     unchanged = {"definition": account.definition, "generic_secrets": ""}
     return staff.post(url, a_form(**{**unchanged, **inline, **changes}))
 

@@ -118,10 +118,18 @@ class TestBreaker:
         assert breaker.rest_left(1, now=105.0) == 2.0
         assert [breaker.room(1, 500, now=107.0) for _ in range(2)] == [1, 0]
 
-    def test_does_not_rest_for_what_ends_in_doubt_otherwise(self, breaker):
+    def test_does_not_rest_for_what_ends_in_doubt_now_and_then(self, breaker):
         for _ in range(10):
-            breaker.doubted(1, now=100.0)
+            for _ in range(breaker.DOUBTS - 1):
+                breaker.doubted(1, now=100.0)
+            breaker.answered(1)
         assert breaker.room(1, 500, now=100.0) == 500
+
+    def test_rests_an_account_that_loses_twenty_answers_in_a_row(self, breaker):
+        for _ in range(20):
+            breaker.doubted(1, now=100.0)
+        assert breaker.room(1, 500, now=100.9) == 0
+        assert [breaker.room(1, 500, now=101.0) for _ in range(2)] == [1, 0]
 
     def test_is_not_lengthened_by_what_ends_in_doubt_before_its_probe(self, breaker):
         self.rest(breaker)

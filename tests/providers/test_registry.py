@@ -7,6 +7,8 @@ from providers.declared import DEFINITIONS
 from providers.registry import ADAPTERS, adapter, adapter_choices
 from tests.providers.peers import a_send
 
+ACCOUNTS_OWN = {"slooce", "pineapple", "generic", "smtp"}
+
 
 @pytest.mark.parametrize("kind", ADAPTERS)
 def test_an_adapter_stands_under_its_own_kind(kind):
@@ -16,7 +18,7 @@ def test_an_adapter_stands_under_its_own_kind(kind):
 @pytest.mark.parametrize("kind", ADAPTERS)
 def test_an_adapters_own_address_is_https_or_the_accounts(kind):
     own = adapter(kind).base_url
-    assert own.startswith("https://") or (own == "" and kind in {"slooce", "pineapple", "generic"})
+    assert own.startswith("https://") or (own == "" and kind in ACCOUNTS_OWN)
 
 
 def test_the_choices_are_kinds_with_labels():

@@ -5,6 +5,7 @@ import os
 import re
 import select
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from providers.transport import Transport
 from tests.providers.benches import Bench
 from tests.providers.peers import run
 
+LONG = 60  # seconds; to end takes a tenth of one where nothing else runs
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-W", "error::ResourceWarning", "manage.py", "simulate_providers"]
 
@@ -78,6 +80,7 @@ def test_a_port_that_is_taken_is_said_and_ends_it(tmp_path):
     [
         (["--port", "70000"], "--port"),
         (["--port", "http"], "--port"),
+        (["--mail-port", "70000"], "--mail-port"),
         (["--latency-ms", "-1"], "--latency-ms"),
         (["--latency-ms", "nan"], "--latency-ms"),
         (["--port", "0", "--ledger", "/proc/nowhere/file"], "ledger /proc/nowhere/file"),
@@ -86,6 +89,30 @@ def test_a_port_that_is_taken_is_said_and_ends_it(tmp_path):
 def test_a_wrong_argument_is_named(arguments, word):
     with pytest.raises(CommandError, match=word):
         call_command("simulate_providers", *arguments)
+
+
+def test_speaks_smtp_on_a_port_of_its_own_and_ends_cleanly_with_a_client_there(tmp_path):
+    arguments = ("--port", 0, "--mail-port", 0, "--ledger", tmp_path / "l")
+    with simulator(*arguments) as process:
+        port_of(process)
+        found = re.match(
+            r"Its mail server is smtp://127\.0\.0\.1:(\d+)$", process.stdout.readline()
+        )
+        with smtplib.SMTP("127.0.0.1", int(found[1]), timeout=10) as client:
+            client.sendmail("b+r1@example.com", ["anna@example.com"], b"Subject: a\r\n\r\nHi\r\n")
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=LONG)
+    assert (process.returncode, errors) == (0, "")
+    assert [entry.submission.ref for entry in read_ledger(tmp_path / "l")] == ["r1"]
+
+
+def test_a_mail_port_that_is_taken_is_said_and_ends_it(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        arguments = ("--port", 0, "--mail-port", port, "--ledger", tmp_path / "l")
+        with simulator(*arguments) as process:
+            _, errors = process.communicate(timeout=LONG)
+    assert errors.startswith(f"CommandError: port {port} is taken: choose another with --mail-port")
 
 
 def test_ends_when_the_process_that_started_it_ends(tmp_path):

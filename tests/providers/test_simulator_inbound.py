@@ -247,3 +247,33 @@ class TestReplies:
 
         (heard,) = in_scene(tmp_path, act)
         assert (heard.to, heard.text, heard.answer) == (TO, "STOP", 200)
+
+
+class TestALostWebhook:
+    INBOUND = {"from": FROM, "to": TO, "text": "STOP"}
+
+    def posted(self, tmp_path, account, **text):
+        """How many callbacks left for a text, and why others did not."""
+
+        async def act(scene):
+            await scene.send("r0")
+            url = scene.hooks.url("/in")
+            await scene.told(account={"name": ACCOUNT, "inbound_url": url, **account})
+            told = await scene.told(inbound={**self.INBOUND, **text})
+            await scene.quiet()
+            state = await scene.callbacks()
+            return told["callbacks"], state["left_out"]
+
+        return in_scene(tmp_path, act)
+
+    def test_of_one_text_is_posted_to_nobody(self, tmp_path):
+        callbacks, left_out = self.posted(tmp_path, {}, lost=True)
+        assert (callbacks, left_out) == ([], {"its webhook was lost": 1})
+
+    def test_is_every_one_of_an_account_that_loses_its_texts(self, tmp_path):
+        callbacks, left_out = self.posted(tmp_path, {"loses_texts": True})
+        assert (callbacks, left_out) == ([], {"its webhook was lost": 1})
+
+    def test_is_none_when_it_loses_them_no_more(self, tmp_path):
+        callbacks, left_out = self.posted(tmp_path, {"loses_texts": False})
+        assert (callbacks, left_out) == ([1], {})

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from providers.simulator_ledger import Ledger, LedgerBroken, Submission, read_ledger
 
 
-def a_submission(to="+12025550143", text="hi"):
-    return Submission("twilio", "AC1", "+15005550001", to, text, "r1")
+def a_submission(to="+12025550143", text="hi", request_ref=""):
+    return Submission("twilio", "AC1", "+15005550001", to, text, "r1", request_ref)
 
 
 def noted(path, *submissions, took=True):
@@ -98,6 +98,24 @@ class TestLookingBack:
     def test_what_was_not_taken_is_not(self, path):
         noted(path, a_submission(), took=False)
         assert Ledger(path).taken_for("+12025550143") == []
+
+    def test_a_request_with_many_is_read_once_and_no_further_than_it_goes(self, path, monkeypatch):
+        """Who asks for one of a batch asks for each of them, and a megabyte each time is slow."""
+        batch = [a_submission(f"+1202555{n:04d}", request_ref="q1") for n in range(300)]
+        noted(path, *batch, a_submission("+1"))
+        ledger, read, real = Ledger(path), [], os.pread
+        monkeypatch.setattr(os, "pread", lambda *of: read.append(of[1]) or real(*of))
+        for _ in range(3):
+            found = ledger.taken_with("q1")
+            assert [entry.submission for entry in found] == batch
+        assert sum(read) < 2 * path.stat().st_size
+
+    def test_another_request_is_not_taken_for_the_last_one(self, path):
+        noted(path, a_submission("+1", request_ref="q1"), a_submission("+2", request_ref="q2"))
+        ledger = Ledger(path)
+        asked = ["q1", "q2", "q1", "q3"]
+        found = [[entry.submission.to for entry in ledger.taken_with(ref)] for ref in asked]
+        assert found == [["+1"], ["+2"], ["+1"], []]
 
     def test_what_is_not_written_yet_is_found_too(self, path):
         ledger = Ledger(path)

@@ -289,7 +289,6 @@ class TestLookUps:
     @pytest.mark.parametrize(
         "query",
         [
-            "",
             "contactPhone=2025550143",
             "contactPhone=2025550143&accountPhone=5005550001&colour=red",
             "contactPhone=2025550143&accountPhone=5005550001&size=501",
