@@ -45,7 +45,7 @@ from tests.faults import child
 from tests.faults.child import Setup, Trick
 from tests.faults.invariants import assert_consistent
 
-FREE = ("--port", "0", "--ledger")
+FREE = ("--port", "0", "--mail-port", "0", "--ledger")
 ROOT = Path(__file__).parents[2]
 ADDRESS = ("USER", "PASSWORD", "HOST", "PORT", "NAME")
 PATIENCE = 60.0  # seconds; nothing takes as long, even on a crowded machine, unless it fails
@@ -74,6 +74,7 @@ class Simulator:
 
     port: int
     ledger: Path
+    mail_port: int = 0
 
     def obey(self, **command: object) -> None:
         self._ask("/control", json.dumps(command).encode())
@@ -103,8 +104,9 @@ def running_simulator(folder: Path) -> Iterator[Simulator]:
     )
     try:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        yield Simulator(int(said.partition(",")[0].rpartition(":")[2]), ledger)
+        said, mail = process.stdout.readline(), process.stdout.readline()
+        port = int(said.partition(",")[0].rpartition(":")[2])
+        yield Simulator(port, ledger, int(mail.rpartition(":")[2]))
     finally:
         process.kill()
         process.communicate()

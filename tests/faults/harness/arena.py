@@ -39,6 +39,10 @@ PATIENCE = 40.0  # seconds; nothing that a row waits for takes as long unless it
 SENT_OR_SAID_NO = frozenset({Status.ACCEPTED, Status.UNKNOWN, Reason.OPTED_OUT})
 
 LEFT = "SELECT count(*) FROM delivery_due WHERE not_before <= (SELECT sendonce_now())"
+TEXTS_LEFT = """
+SELECT count(*) FROM delivery_due d LEFT JOIN campaigns_campaign c ON c.id = d.campaign_id
+WHERE d.not_before <= (SELECT sendonce_now()) AND c.channel IS DISTINCT FROM 'email'
+"""
 STORED = "SELECT count(*) FROM delivery_attempt WHERE outcome <> ''"
 PENDING = "SELECT count(*) FROM delivery_attempt WHERE outcome = ''"
 
@@ -66,6 +70,7 @@ class Arena:
     at_end: list[Callable[[], Iterable[str]]] = field(default_factory=list)
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     port: int = field(default_factory=free_port)
+    mail_port: int = field(default_factory=free_port)
     stage: Stage = field(init=False)
     _busy_until: float = 0.0
 
@@ -83,8 +88,17 @@ class Arena:
 
         `provider_port`: of a wire that stands between the workers and the simulator.
         """
-        self.crew.start_simulator(port=self.port, ledger=self.ledger, latency_ms=load.latency_ms)
-        self.stage = Stage(load, f"http://{HOST}:{provider_port or self.port}")
+        self.crew.start_simulator(
+            port=self.port,
+            mail_port=self.mail_port,
+            ledger=self.ledger,
+            latency_ms=load.latency_ms,
+        )
+        self.stage = Stage(
+            load,
+            simulator=f"http://{HOST}:{provider_port or self.port}",
+            mail_server=f"smtp://{HOST}:{self.mail_port}",
+        )
         self.stage.make()
         return self.stage
 
@@ -100,7 +114,7 @@ class Arena:
         if time.monotonic() < self._busy_until:
             return
         many = int(seconds * self.stage.load.rate)
-        if (left := self.left()) < many:
+        if (left := self.texts_left()) < many:
             self.stage.join(max(many - left, many // 2))
         self._busy_until = time.monotonic() + seconds / 4
 
@@ -137,6 +151,10 @@ class Arena:
     def left(self) -> int:
         """Messages that are due and wait."""
         return int(sql.one(LEFT)[0])
+
+    def texts_left(self) -> int:
+        """The same without e-mail, which leaves so slowly that it is always there."""
+        return int(sql.one(TEXTS_LEFT)[0])
 
     def stored(self) -> int:
         """Attempts whose outcome is stored."""
@@ -182,7 +200,7 @@ class Arena:
 
         def are_busy() -> bool:
             self.keep_busy()
-            return self.on_the_wire() > 0 and self.left() > 0
+            return self.on_the_wire() > 0 and self.texts_left() > 0
 
         self.until(are_busy, "messages are on the wire")
 

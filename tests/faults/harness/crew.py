@@ -144,8 +144,10 @@ class Crew:
             kept=member.is_kept, keeps_tricks=member.keeps_tricks,
         )  # fmt: skip
 
-    def start_simulator(self, *, port: int, ledger: Path, latency_ms: float) -> None:
-        self.start("simulator", hands.simulate, port, ledger, latency_ms, kept=False)
+    def start_simulator(
+        self, *, port: int, mail_port: int, ledger: Path, latency_ms: float
+    ) -> None:
+        self.start("simulator", hands.simulate, port, mail_port, ledger, latency_ms, kept=False)
         if not waited(lambda: is_open(port), PATIENCE):
             raise CrewTrouble(f"The simulator does not listen: see {self.folder}/simulator.log.")
 

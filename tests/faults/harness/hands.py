@@ -40,10 +40,15 @@ def schedule(setup: Setup) -> None:
     call_command("scheduler", interval=1)
 
 
-def simulate(setup: Setup, port: int, ledger: Path, latency_ms: float) -> None:
+def simulate(setup: Setup, port: int, mail_port: int, ledger: Path, latency_ms: float) -> None:
     prepare(setup)
     call_command(
-        "simulate_providers", port=port, ledger=ledger, latency_ms=latency_ms, with_parent=True
+        "simulate_providers",
+        port=port,
+        mail_port=mail_port,
+        ledger=ledger,
+        latency_ms=latency_ms,
+        with_parent=True,
     )
 
 

@@ -22,11 +22,12 @@ from campaigns import starting
 from campaigns.models import Campaign, Slot, Template, TemplateVersion
 from compliance import consent, places
 from compliance.models import Places
+from config import invented_accounts
 from config.bench_stage import next_noon
 from delivery import planning, shifting, sql
 from leads.invention import MAGIC_ENDINGS, read_regions
 from leads.models import LeadList
-from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
+from providers.models import Channel, ProviderAccount, Route, RouteNumber, SenderNumber
 
 T = TypeVar("T")
 
@@ -37,6 +38,8 @@ AT, MINUTES = time(11), 360  # of each person's own day
 GAP_MINUTES = 30  # between two messages to a person, so that the second one is due the same day
 OUT_OF = 100  # one of so many opts out
 TEXT = "Hi {first_name|there} {last_name}, {brand} has new openings near you: {link}"
+SUBJECT = "{first_name|there}, new openings from {brand}"
+MAIL_RATE = 3.0  # messages a second, so that there is e-mail on the wire all the while
 
 PEOPLE = """
 INSERT INTO compliance_person (phone)
@@ -61,13 +64,20 @@ WITH chosen AS (
 INSERT INTO leads_listentry (lead_list_id, lead_id, places_id)
 SELECT %(list)s, id, places_id FROM leads ORDER BY id
 """
+GIVE_MAILBOXES = """
+UPDATE compliance_person SET email = ltrim(phone, '+') || '@example.com'
+WHERE id = ANY(%s::bigint[])
+"""
 # What autovacuum has done by the time a list is sent to; the queue's own tables are left alone.
 ANALYZE = "ANALYZE compliance_person, compliance_consentevent, leads_lead, leads_listentry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """`rate`: messages a second of all numbers together; `twice`: the share in both campaigns."""
+    """`rate`: messages a second of all numbers together; `twice`: the share in both campaigns.
+
+    `kinds`: of the accounts that carry texts; `readers`: people who get one brand's e-mail.
+    """
 
     people: int
     rate: float
@@ -76,6 +86,8 @@ class Load:
     in_flight: int = 200  # of one worker and account
     numbers: int = 6
     is_planned: bool = True  # or left to the planner
+    kinds: tuple[str, ...] = ("twilio", "twilio")
+    readers: int = 0
 
 
 @dataclass(slots=True)
@@ -84,6 +96,7 @@ class Stage:
 
     load: Load
     simulator: str
+    mail_server: str
     brands: list[Brand] = field(default_factory=list)
     accounts: list[ProviderAccount] = field(default_factory=list)
     numbers: list[SenderNumber] = field(default_factory=list)
@@ -97,12 +110,16 @@ class Stage:
         Installation.objects.update(person_gap_minutes=GAP_MINUTES)
         self.codes = {code: places_id(f"+1{code}5550100") for code in area_codes()}
         self.brands = [self._brand(number) for number in (1, 2)]
-        self.accounts = [self._account(number) for number in (1, 2)]
+        self.accounts = [
+            self._account(number, kind) for number, kind in enumerate(self.load.kinds, 1)
+        ]
         self.numbers = [self._number(place) for place in range(self.load.numbers)]
         for brand in self.brands:
             route = Route.objects.create(brand=brand, name="All numbers", is_default=True)
             for number in self.numbers_of(brand):
                 RouteNumber.objects.create(route=route, number=number)
+        if self.load.readers:
+            self._mail(self.brands[0])
         self.campaigns = self.add(self.load.people)
 
     def add(self, people: int) -> list[Campaign]:
@@ -156,34 +173,58 @@ class Stage:
             link_hosts=["jobs.example.com"],
         )
 
-    def _account(self, number: int) -> ProviderAccount:
+    def _account(self, number: int, kind: str) -> ProviderAccount:
         account = ProviderAccount(
             name=f"Account {number}",
-            kind="twilio",
-            base_url=self.simulator,
+            kind=kind,
+            base_url=invented_accounts.base_url(kind, self.simulator, self.mail_server),
+            definition=invented_accounts.definition(kind),
             is_simulated=True,
             in_flight=self.load.in_flight,
             segments_per_second=self.load.rate / 2,
         )
-        account.seal({"account_sid": f"AC{number:032x}", "auth_token": f"{number:032x}"})
+        account.seal(invented_accounts.credentials(kind, number))
         account.save()
         return account
 
     def _number(self, place: int) -> SenderNumber:
+        account = self.accounts[place // 2 % len(self.accounts)]
+        kind, value = invented_accounts.sender(account.kind, 1000 + place)
         return SenderNumber.objects.create(
-            account=self.accounts[place // 2 % 2],
+            account=account,
             brand=self.brands[place % 2],
-            value=f"+1202555{1000 + place}",
+            value=value,
+            kind=kind,
             segments_per_second=self.load.rate / self.load.numbers,
         )
 
-    def _campaign(self, brand: Brand, people: list[int]) -> Campaign:
+    def _mail(self, brand: Brand) -> None:
+        """An account that carries e-mail, and the brand's campaign by it."""
+        account = self._account(len(self.accounts) + 1, "smtp")
+        self.accounts.append(account)
+        kind, value = invented_accounts.sender(account.kind, 0)
+        number = SenderNumber.objects.create(
+            account=account, brand=brand, value=value, kind=kind, segments_per_second=MAIL_RATE
+        )
+        route = Route.objects.create(
+            brand=brand, name="E-mail", channel=Channel.EMAIL, is_default=True
+        )
+        RouteNumber.objects.create(route=route, number=number)
+        readers = self._people(self.load.readers)
+        sql.count(GIVE_MAILBOXES, readers)
+        self._campaign(brand, readers, channel=Channel.EMAIL)
+
+    def _campaign(
+        self, brand: Brand, people: list[int], *, channel: Channel = Channel.SMS
+    ) -> Campaign:
         name = f"Openings {next(self._count)}"
-        template = Template.objects.create(brand=brand, name=name)
-        TemplateVersion.objects.create(template=template, number=1, text=TEXT)
+        template = Template.objects.create(brand=brand, name=name, channel=channel)
+        subject = SUBJECT if channel == Channel.EMAIL else ""
+        TemplateVersion.objects.create(template=template, number=1, subject=subject, text=TEXT)
         campaign = Campaign.objects.create(
             brand=brand,
             name=name,
+            channel=channel,
             lead_list=LeadList.objects.create(brand=brand, name=name),
             template=template,
             destination="https://jobs.example.com/",

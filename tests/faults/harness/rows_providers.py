@@ -62,9 +62,9 @@ def a_fault(kind: Kind, chance: Random) -> Fault:
 
 def spoil(arena: Arena, wire: Wire, fault: Fault) -> None:
     arena.keep_busy(3.0)
-    arena.doubt += 1
     wire.spoil([fault])
     arena.until(lambda: not wire.left, f"a request {fault.kind.value}", seconds=STRUCK_WITHIN)
+    arena.doubt += wire.strikes[-1].messages
 
 
 def lie(arena: Arena, mode: str) -> Trial:
@@ -72,8 +72,8 @@ def lie(arena: Arena, mode: str) -> Trial:
     arena.keep_busy(3.0)
     before = said(arena, mode)
     arena.told(mode=mode, count=1)
-    arena.doubt += 1
     arena.until(lambda: said(arena, mode) > before, mode, seconds=STRUCK_WITHIN)
+    arena.doubt += said(arena, mode) - before
     return Trial(hit=True, what=mode, kind=mode, ended_at=arena.now())
 
 

@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 
+from config import invented_accounts
 from delivery import sql
 from delivery.models import Attempt
 from providers.models import ProviderAccount, SenderNumber
 from tests.delivery import callers
-from tests.factories import make_credentials
 from tests.faults.harness.arena import Arena
 from tests.faults.harness.load import Load
 from tests.faults.harness.trials import Row, Trial
@@ -66,7 +66,7 @@ def let_one_speak_plivo(arena: Arena) -> None:
     """Its older signature covers no fields, and its newer one has a nonce."""
     account = arena.stage.accounts[1]
     account.kind = "plivo"
-    account.seal(make_credentials(account.kind, account.pk))
+    account.seal(invented_accounts.credentials(account.kind, account.pk))
     account.save()
 
 
@@ -183,18 +183,12 @@ def set_rate(arena: Arena, rate: float) -> None:
 def hear(arena: Arena) -> None:
     """People can write to our numbers."""
     for account in arena.stage.accounts:
-        told = {
-            "name": name_of(account),
-            "provider": account.kind,
-            "token": account.access().secrets["auth_token"],
-            "inbound_url": f"{settings.PUBLIC_BASE_URL}{callers.address(account, 'inbound')}",
-        }
-        arena.told(account=told)
+        arena.told(account=invented_accounts.introduction(account, settings.PUBLIC_BASE_URL))
 
 
 def name_of(account: ProviderAccount) -> str:
     """As its provider knows it."""
-    return account.access().secrets["auth_id" if account.kind == "plivo" else "account_sid"]
+    return invented_accounts.known(account.kind, account.access().secrets).name
 
 
 def says_stop(arena: Arena, phone: str, number: str, *, times: int = 1) -> None:

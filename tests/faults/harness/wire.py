@@ -11,15 +11,16 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Self
-from urllib.parse import parse_qs
 
 from providers.base import TAKEN_WITHIN_SECONDS
+from providers.simulator import WIRES
 from providers.simulator_endings import DRIP_SECONDS
-from providers.simulator_twilio import ref_in
+from providers.simulator_http import read_request
+from providers.simulator_ledger import Submission
 
 HOST = "127.0.0.1"
 CLOSES = b"\r\nConnection: close\r\n"  # an answer that ends with its connection
@@ -46,9 +47,14 @@ class Fault:
 
 @dataclass(slots=True)
 class Strike:
-    """A fault that befell a request; `at` and `ended_at` are monotonic seconds."""
+    """A fault that befell a request with so many messages, none where it is no submission.
+
+    `ref` is the first one's own, where its provider is told it. `at` and `ended_at` are monotonic
+    seconds.
+    """
 
     fault: Fault
+    messages: int
     ref: str
     at: float = field(default_factory=time.monotonic)
     ended_at: float = 0.0
@@ -146,7 +152,8 @@ class Wire:
         """Only what sends a message is worth a fault; a look-up passes."""
         if not self._plan or not request.startswith(b"POST "):
             return None
-        strike = Strike(self._plan.popleft(), _ref(request))
+        sent = _submissions(request)
+        strike = Strike(self._plan.popleft(), len(sent), sent[0].ref if sent else "")
         self.strikes.append(strike)
         return strike
 
@@ -235,7 +242,11 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(length)
 
 
-def _ref(request: bytes) -> str:
-    """The message's own reference, in the form that it is sent in."""
-    fields = parse_qs(request.partition(b"\r\n\r\n")[2].decode("latin-1"))
-    return ref_in(fields.get("StatusCallback", [""])[0])
+def _submissions(data: bytes) -> Sequence[Submission]:
+    """The messages of a request, as the provider reads them."""
+    request, _ = read_request(data)
+    assert request is not None
+    for wire in WIRES:
+        if request.path.startswith(wire.prefix):
+            return wire.read(request) or ()
+    return ()

@@ -92,8 +92,8 @@ MUTATIONS: Sequence[Mutation] = (
         changes=[
             Change(
                 "providers/transport.py",
-                "return _alike(sends, Unknown(_name(error)))",
-                "return _alike(sends, NotSent(_name(error), throttled=True))",
+                "return Unknown(name_of(error))",
+                "return NotSent(name_of(error), throttled=True)",
             )
         ],
         caught_by=f"{FAULTS}/test_provider.py::test_a_request_on_a_kept_connection_that_is_read_and_not"
