@@ -10,9 +10,10 @@ from brands.models import Brand, ClockShift, Installation
 from campaigns.models import Campaign, Slot, Template, TemplateVersion
 from campaigns.starting import start
 from compliance.models import ConsentEvent, Person, Places
+from config import invented_accounts
 from delivery.models import Due, Message
 from leads.models import Lead, LeadList, ListEntry
-from providers.models import ProviderAccount, Route, RouteNumber, SenderNumber
+from providers.models import Limit, ProviderAccount, Route, RouteNumber, SenderNumber
 
 EASTERN = ("212", "202", "215", "305", "404", "617", "717", "803")  # area codes
 NOON = datetime(2035, 3, 7, 17, tzinfo=UTC)  # in New York, on a Wednesday
@@ -67,30 +68,23 @@ def make_account(**fields: object) -> ProviderAccount:
             **fields,
         }
     )
-    account.seal(make_credentials(account.kind, n))
+    account.seal(invented_accounts.credentials(account.kind, n))
     account.save()
     return account
-
-
-def make_credentials(kind: str, n: int) -> dict[str, str]:
-    """As long as the provider's own."""
-    if kind == "plivo":
-        return {"auth_id": f"MA{n:018d}", "auth_token": f"{n:040x}"}
-    if kind == "sinch":
-        return {
-            "service_plan_id": f"{n:032x}",
-            "api_token": f"{n:032x}",
-            "webhook_secret": f"{n:032x}",
-        }
-    if kind == "simpletexting":
-        return {"api_token": f"st-{n:032x}"}
-    return {"account_sid": f"AC{n:032x}", "auth_token": f"{n:032x}"}
 
 
 def make_number(account: ProviderAccount | None = None, **fields: object) -> SenderNumber:
     n = next(numbers)
     fields = {"value": f"+1202555{n % 10_000:04d}", "segments_per_second": 1000.0, **fields}
     return SenderNumber.objects.create(account=account or make_account(), **fields)
+
+
+def make_limit(amount: float, **fields: object) -> Limit:
+    """Messages a day in New York, unless said otherwise; its day is counted already."""
+    fields = {"counted_at": NOON - timedelta(days=2), "amount": amount, **fields}
+    if fields.get("per") != "second" and "brand" not in fields:
+        fields.setdefault("zone", "America/New_York")
+    return Limit.objects.create(**fields)
 
 
 def make_route(brand: Brand, *lanes: SenderNumber, **fields: object) -> Route:

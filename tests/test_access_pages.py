@@ -22,7 +22,9 @@ from tests.factories import (
     make_campaign,
     make_lead,
     make_list,
+    make_number,
     make_person,
+    make_route,
 )
 from tests.roles import (
     MANAGERS,
@@ -83,6 +85,10 @@ def of_campaign(brand):
     return {"campaign_id": a_campaign_of(brand).pk}
 
 
+def of_route(brand):
+    return {"route_id": make_route(brand).pk}
+
+
 def of_import(brand):
     return {"import_id": an_import_of(brand).pk}
 
@@ -103,6 +109,7 @@ PAGES: dict[str, Rule] = {
     "report": Rule(MEMBERS, query=brand_in_query("brand")),
     "report-csv": Rule(MEMBERS, query=brand_in_query("brand")),
     "report-rows": Rule(MEMBERS, query=lambda brand: f"?what=planned&brand={brand.pk}"),
+    "route": Rule(MEMBERS, of_route),
     "why": Rule(SENDERS),
     "upload-leads": Rule(SENDERS),
     "upload-sample": Rule(SENDERS),
@@ -117,6 +124,9 @@ PAGES: dict[str, Rule] = {
     "test-progress": Rule(SENDERS, a_test_of),
     "admin:campaigns_campaign_copy": Rule(
         SENDERS, lambda brand: {"object_id": a_campaign_of(brand).pk}, "post"
+    ),
+    "admin:providers_sendernumber_wake": Rule(
+        MANAGERS, lambda brand: {"object_id": make_number(brand=brand).pk}, "post"
     ),
     "admin:brands_apikey_revoke": Rule(
         MANAGERS, lambda brand: {"object_id": keys.make(brand, "Portal").key.pk}
@@ -138,6 +148,7 @@ PUBLIC = {
     "webhook-status-by-key": "tests/delivery/test_unsigned_webhooks.py",
     "webhook-inbound-by-key": "tests/delivery/test_unsigned_webhooks.py",
     "follow": "tests/links/test_views.py",
+    "unsubscribe": "tests/delivery/test_unsubscribing.py",
 }
 # Of Django's admin, tried below or leading only to what is tried above.
 OF_DJANGO = {

@@ -65,7 +65,7 @@ class TestATemplate:
         ]
 
     def test_starts_with_version_one(self, staff):
-        form = {"brand": make_brand().pk, "name": "New", "text": "Hi"}
+        form = {"brand": make_brand().pk, "channel": "sms", "name": "New", "text": "Hi"}
         staff.post(reverse("admin:campaigns_template_add"), form)
         assert TemplateVersion.objects.get().number == 1
 
@@ -108,6 +108,7 @@ class TestACampaign:
         return {
             "brand": brand.pk,
             "name": "Spring",
+            "channel": "sms",
             "lead_list": make_list(brand).pk,
             "template": make_template(brand).pk,
             "destination": "https://jobs.example.com/",
@@ -281,6 +282,7 @@ class TestSavedWhileSomethingHappens:
         form = {
             "brand": campaign.brand_id,
             "name": campaign.name,
+            "channel": campaign.channel,
             "lead_list": campaign.lead_list_id,
             "template": campaign.template_id,
             "destination": campaign.destination,

@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 
 from config import demo
 from config.bench import databases
-from config.demo import CannotStage, Killer, Options, alone
+from config.demo import CannotStage, Killer, alone
 from config.processes import is_over, waited
 from config.services import ROOT
 from tests.config.demos import running
@@ -44,7 +44,7 @@ class TestKiller:
         assert set(children.killed) <= {"send-1", "send-2"}
 
     def test_its_moments_lie_within_the_sending(self):
-        killer = Killer.of(Options(leads=1_000, kills=20))
+        killer = Killer.of(leads=1_000, kills=20, seed=1)
         assert len(killer.moments) == 20
         assert 50 <= min(killer.moments) <= max(killer.moments) <= 850
 
@@ -136,6 +136,8 @@ class TestAsAWhole:
         taken = [json.loads(line) for line in lines if '"took"' in line]
         assert sum(line["took"] for line in taken) > 350
         assert "takes them again, and was resumed." in done.stdout
+        assert "5 of 5 kinds of providers accepted messages" in done.stdout
+        assert "lets messages through again." in done.stdout
 
     def test_ctrl_c_ends_everything_that_was_started(self, tmp_path):
         with own_environment(tmp_path) as environment:

@@ -10,11 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from brands import clock
-from config import demo_outside, demo_processes
-from config import demo_stage as stage
-from config.demo_outside import REPLIES, REPORTS, STOPS, Outside, Unheard, credentials
+from config import demo_accounts, demo_outside, demo_processes, invented_accounts
+from config.demo_accounts import FAILS, NAMES, THROTTLES
+from config.demo_outside import REPLIES, REPORTS, STOPS, Outside, Unheard
 from config.demo_processes import HOST, Children
-from delivery.models import Attempt, Due, Inbound, WebhookEvent
+from delivery.models import Attempt, Due, Inbound, Lookup, WebhookEvent
 from delivery.states import ReplyKind
 from providers.models import ProviderAccount
 from tests.delivery.walking import make_reply
@@ -52,15 +52,37 @@ def state_of(simulator: str) -> dict[str, object]:
 
 @pytest.fixture
 def accounts(sandbox):
-    """The demo's two, in their order."""
-    return [
-        stage.make_account(name, kind, 1, WEB)
-        for name, kind in zip(stage.ACCOUNTS, stage.KINDS, strict=True)
-    ]
+    """The demo's, by their names."""
+    made = demo_accounts.make_accounts(1, WEB, "smtp://127.0.0.1:25")
+    return dict(zip(NAMES, made, strict=True))
+
+
+@pytest.fixture
+def failing(accounts):
+    return accounts[FAILS]
+
+
+@pytest.fixture
+def throttling(accounts):
+    return accounts[THROTTLES]
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """The monotonic clock of the outside; a list of one moment."""
+    now = [1000.0]
+    monkeypatch.setattr(demo_outside.time, "monotonic", lambda: now[0])
+    return now
 
 
 def make_outside(simulator: str, **fields: object) -> Outside:
-    return Outside(**{"simulator": simulator, "web": WEB, "seed": 1, "fails_at": 10, **fields})
+    usual = {"simulator": simulator, "web": WEB, "seed": 1, "fails_at": 10, "throttles_at": 1_000}
+    return Outside(**{**usual, **fields})
+
+
+def called(account: ProviderAccount) -> str:
+    """What its provider calls it."""
+    return invented_accounts.known(account.kind, account.access().secrets).name
 
 
 class TestBegin:
@@ -69,14 +91,16 @@ class TestBegin:
     ):
         make_outside(simulator).begin()
         told = {one["name"]: one for one in state_of(simulator)["callbacks"]["accounts"]}
-        for account in accounts:
-            name, _ = credentials(account)
-            assert told[name] == {
-                "name": name,
-                "provider": account.kind,
-                "token": "set",
-                "inbound_url": f"{WEB}/webhooks/{account.kind}/{account.pk}/inbound",
-            }
+        for account in accounts.values():
+            introduced = invented_accounts.introduction(account, WEB)
+            token = "set" if introduced.pop("token", "") else "none"
+            assert told[called(account)] == {**introduced, "token": token}
+
+    def test_an_address_that_nothing_but_its_key_guards_has_one(self, accounts):
+        account = accounts["SimpleTexting"]
+        introduced = invented_accounts.introduction(account, WEB)
+        path = f"/webhooks/simpletexting/{account.pk}/{account.webhook_key}/inbound"
+        assert introduced["inbound_url"] == f"{WEB}{path}"
 
     def test_from_then_on_it_reports_and_people_answer(self, simulator, accounts):
         before = state_of(simulator)["callbacks"]
@@ -95,18 +119,18 @@ class TestBegin:
         assert retries
         assert sum(retries) < 1000 * demo_outside.HEAR_OUT
 
-    def test_an_account_that_an_earlier_demo_left_refused_is_resumed(self, simulator, accounts):
-        pause(accounts[1], fault="401")
+    def test_an_account_that_an_earlier_demo_left_refused_is_resumed(self, simulator, failing):
+        pause(failing, fault="401")
         make_outside(simulator).begin()
-        accounts[1].refresh_from_db()
-        assert (accounts[1].paused_at, accounts[1].fault) == (None, "")
-        assert accounts[1].resumed_at - clock.now() < timedelta(seconds=1)
+        failing.refresh_from_db()
+        assert (failing.paused_at, failing.fault) == (None, "")
+        assert failing.resumed_at - clock.now() < timedelta(seconds=1)
 
-    def test_an_account_that_a_person_paused_stays_paused(self, simulator, accounts):
-        pause(accounts[1], fault="")
+    def test_an_account_that_a_person_paused_stays_paused(self, simulator, failing):
+        pause(failing, fault="")
         make_outside(simulator).begin()
-        accounts[1].refresh_from_db()
-        assert accounts[1].paused_at is not None
+        failing.refresh_from_db()
+        assert failing.paused_at is not None
 
     def test_what_the_simulator_does_not_understand_is_told_in_its_words(self, simulator):
         with pytest.raises(OSError, match=r"refused an order: .*mode must be normal"):
@@ -129,23 +153,17 @@ class TestFailAndMend:
         outside.begin()
         return outside
 
-    @pytest.fixture
-    def seconds(self, monkeypatch):
-        """The monotonic clock of the outside; a list of one moment."""
-        now = [1000.0]
-        monkeypatch.setattr(demo_outside.time, "monotonic", lambda: now[0])
-        return now
-
     def test_nobody_fails_before_half_is_sent(self, outside):
         outside.tend(9)
         assert state_of(outside.simulator)["rules"] == []
         assert outside.told == []
 
-    def test_half_way_the_second_provider_refuses_our_credentials(self, outside, accounts):
+    def test_half_way_one_provider_refuses_our_credentials(self, outside, failing):
         outside.tend(10)
         (rule,) = state_of(outside.simulator)["rules"]
-        assert (rule["mode"], rule["account"]) == ("refuse_401", credentials(accounts[1])[0])
-        assert outside.told == ["Demo provider two refuses our credentials from now on."]
+        assert (rule["mode"], rule["account"]) == ("refuse_401", called(failing))
+        (told,) = outside.told
+        assert told.startswith(f"{FAILS} refuses our credentials from now on")
 
     def test_it_fails_once(self, outside):
         outside.tend(10)
@@ -153,33 +171,33 @@ class TestFailAndMend:
         assert len(state_of(outside.simulator)["rules"]) == 1
 
     @pytest.fixture
-    def mended(self, outside, accounts, seconds):
+    def mended(self, outside, failing, seconds):
         outside.tend(10)
-        pause(accounts[1])
+        pause(failing)
         outside.tend(11)
         seconds[0] += demo_outside.PAUSED_FOR + 1
         outside.tend(12)
-        accounts[1].refresh_from_db()
-        return accounts[1]
+        failing.refresh_from_db()
+        return failing
 
     def test_it_is_mended_and_resumed_some_seconds_after_it_was_paused(self, outside, mended):
         assert state_of(outside.simulator)["rules"] == []
         assert (mended.paused_at, mended.fault) == (None, "")
         assert mended.resumed_at is not None
-        assert outside.told[1:] == ["Demo provider two takes them again, and was resumed."]
+        assert outside.told[1:] == [f"{FAILS} takes them again, and was resumed."]
 
     def test_it_does_not_fail_again_after_that(self, outside, mended):
-        outside.tend(1_000)
+        outside.tend(999)
         assert state_of(outside.simulator)["rules"] == []
         assert len(outside.told) == 2
 
-    def test_it_is_not_mended_while_refusals_may_be_on_the_wire(self, outside, accounts, seconds):
+    def test_it_is_not_mended_while_refusals_may_be_on_the_wire(self, outside, failing, seconds):
         outside.tend(10)
         seconds[0] += demo_outside.PAUSED_FOR + 1  # nothing was sent by it in these
-        pause(accounts[1])
+        pause(failing)
         outside.tend(11)
-        accounts[1].refresh_from_db()
-        assert accounts[1].paused_at is not None
+        failing.refresh_from_db()
+        assert failing.paused_at is not None
         assert not outside.is_mended
 
     def test_it_is_not_mended_before_anybody_noticed(self, outside, seconds):
@@ -187,6 +205,68 @@ class TestFailAndMend:
         outside.tend(11)
         seconds[0] += 100 * demo_outside.PAUSED_FOR
         outside.tend(12)
+        assert len(state_of(outside.simulator)["rules"]) == 1
+
+    def test_it_fails_again_when_it_is_told_to(self, outside, mended):
+        outside.fail_again(20, 30)
+        outside.tend(49)
+        assert state_of(outside.simulator)["rules"] == []
+        outside.tend(50)
+        assert len(state_of(outside.simulator)["rules"]) == 1
+
+
+class TestThrottling:
+    @pytest.fixture
+    def outside(self, simulator, accounts):
+        outside = make_outside(simulator, fails_at=1_000, throttles_at=5)
+        outside.begin()
+        return outside
+
+    def turn_one_away(self, throttling, code: str = "429"):
+        lane = make_number(throttling)
+        (message,) = fill_queue(make_open_slot(lane), lane, 1, now=NOON)
+        make_attempt(message, lane, outcome="not_sent", is_not_sent=True, code=code)
+
+    def test_it_begins_when_so_many_attempts_were_made(self, outside, throttling):
+        outside.tend(4)
+        assert state_of(outside.simulator)["rules"] == []
+        outside.tend(5)
+        (rule,) = state_of(outside.simulator)["rules"]
+        assert (rule["mode"], rule["account"]) == ("429", called(throttling))
+        assert outside.told == [f"{THROTTLES} throttles us from now on: its messages wait."]
+
+    def test_it_is_over_some_seconds_after_a_message_was_turned_away(
+        self, outside, throttling, seconds
+    ):
+        outside.tend(5)
+        self.turn_one_away(throttling)
+        seconds[0] += demo_outside.THROTTLED_FOR - 1
+        outside.tend(6)
+        assert len(state_of(outside.simulator)["rules"]) == 1
+        seconds[0] += 2
+        outside.tend(7)
+        assert state_of(outside.simulator)["rules"] == []
+        assert outside.told[1:] == [f"{THROTTLES} lets messages through again."]
+
+    def test_it_goes_on_while_nothing_was_turned_away(self, outside, throttling, seconds):
+        self.turn_one_away(throttling)  # before it began
+        outside.tend(5)
+        self.turn_one_away(throttling, code="401")
+        seconds[0] += 100 * demo_outside.THROTTLED_FOR
+        outside.tend(6)
+        assert len(state_of(outside.simulator)["rules"]) == 1
+
+    def test_it_happens_once_until_it_is_told_to_happen_again(self, outside, throttling, seconds):
+        outside.tend(5)
+        self.turn_one_away(throttling)
+        seconds[0] += demo_outside.THROTTLED_FOR + 1
+        outside.tend(6)
+        outside.tend(100)
+        assert state_of(outside.simulator)["rules"] == []
+        outside.fail_again(100, 30)
+        outside.tend(114)
+        assert state_of(outside.simulator)["rules"] == []
+        outside.tend(115)
         assert len(state_of(outside.simulator)["rules"]) == 1
 
 
@@ -266,17 +346,29 @@ def message_on_the_wire():
     lane = make_number()
     (message,) = fill_queue(make_open_slot(lane), lane, 1, now=NOON)
     Due.objects.all().delete()
-    Attempt.objects.create(
+    make_attempt(message, lane)
+
+
+def make_attempt(message, lane, **fields: object) -> Attempt:
+    return Attempt.objects.create(
         message=message,
         account=lane.account,
         number=lane,
         sender="00000000-0000-0000-0000-000000000001",
-        ref="1",
+        ref=f"r{Attempt.objects.count()}",
         text="Hi",
         segments=1,
         brand_day=NOON.date(),
         intent_at=NOON,
+        **fields,
     )
+
+
+def look_up_due():
+    message_on_the_wire()
+    attempt = Attempt.objects.get()
+    Attempt.objects.update(outcome="unknown")
+    Lookup.objects.create(attempt=attempt, since=NOON, next_at=NOON - timedelta(seconds=1))
 
 
 class TestWhatIsLeft:
@@ -285,6 +377,7 @@ class TestWhatIsLeft:
         [
             pytest.param(report_in_inbox, "1 not applied", id="a report in the inbox"),
             pytest.param(text_not_applied, "1 not applied", id="a text that is stored only"),
+            pytest.param(look_up_due, "1 not applied", id="a look-up that is due"),
             pytest.param(answer_waiting, "1 answers to people not sent", id="an answer that waits"),
             pytest.param(message_on_the_wire, "1 answers", id="a message on the wire"),
         ],

@@ -59,6 +59,8 @@ def test_the_button_stands_in_the_top_line_of_a_sandbox(page, site):
     page.goto(f"{site}/admin/brands/brand/")
     with running():
         page.get_by_role("link", name="Wipe").click()
+        page.get_by_text("Vonage lets nothing through for a while").wait_for()
+        page.get_by_text("Plivo refuses our credentials").wait_for()
         shoot(page, "wipe")
         page.get_by_role("button", name="Wipe it and begin anew").click()
         page.get_by_text("a new demo begins by itself").wait_for()

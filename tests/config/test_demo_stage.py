@@ -5,18 +5,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 
 from brands.models import Brand
 from campaigns.models import Slot
 from compliance.models import Person
+from config import demo_accounts, demo_mail
 from config import demo_stage as stage
+from config.demo_accounts import ACCOUNTS, SENDING
 from config.demo_stage import ALL_MAGIC, BRANDS, MAGIC, Folder
 from leads.models import Lead, LeadList
-from providers.models import ProviderAccount, SenderNumber
-from providers.registry import adapter
-from tests.factories import make_account, make_brand
+from providers.models import ProviderAccount, Route, SenderNumber
+from tests.factories import make_brand
 
-SIMULATOR = "http://127.0.0.1:9"
+SIMULATOR, MAIL_SERVER = "http://127.0.0.1:9", "smtp://127.0.0.1:25"
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def folder(tmp_path):
 
 
 def make_demo(folder: Folder, leads: int = 300) -> None:
-    stage.found(seed=1, simulator=SIMULATOR, short_domain=None)
+    stage.found(seed=1, simulator=SIMULATOR, mail_server=MAIL_SERVER, short_domain=None)
     stage.invent(folder, leads=leads, seed=1)
     for plan in BRANDS:
         stage.take_in(folder, plan)
@@ -91,31 +93,29 @@ class TestInvent:
 
 @pytest.mark.django_db
 class TestStage:
-    def test_each_brand_has_numbers_on_both_accounts(self):
-        stage.found(seed=1, simulator=SIMULATOR, short_domain=None)
-        lanes = Counter(SenderNumber.objects.values_list("brand__slug", "account__name"))
-        assert set(lanes.values()) == {stage.NUMBERS_EACH}
-        assert len(lanes) == len(BRANDS) * len(stage.ACCOUNTS)
-        assert SenderNumber.objects.values("value").distinct().count() == sum(lanes.values())
+    def test_each_brand_has_numbers_on_every_account(self):
+        stage.found(seed=1, simulator=SIMULATOR, mail_server=MAIL_SERVER, short_domain=None)
+        numbers = SenderNumber.objects.exclude(kind="email")
+        lanes = Counter(numbers.values_list("brand__slug", "account__name"))
+        each = {plan.name: plan.numbers for plan in ACCOUNTS}
+        assert lanes == {
+            (brand.slug, name): many for brand in BRANDS for name, many in each.items()
+        }
+        assert numbers.values("value").distinct().count() == sum(lanes.values())
 
-    def test_each_account_speaks_its_own_providers_language(self):
-        stage.found(seed=1, simulator=SIMULATOR, short_domain=None)
-        accounts = ProviderAccount.objects.order_by("id")
-        assert [(account.name, account.kind) for account in accounts] == [
-            ("Demo provider one", "twilio"),
-            ("Demo provider two", "plivo"),
-        ]
-        for account in accounts:
-            assert set(account.access().secrets) == set(adapter(account.kind).credentials)
+    def test_five_kinds_of_providers_send_and_another_one_is_in_reserve(self):
+        stage.found(seed=1, simulator=SIMULATOR, mail_server=MAIL_SERVER, short_domain=None)
+        (route, *_) = Route.objects.order_by("id")
+        orders = route.numbers.values_list("order", "number__account__kind").distinct()
+        kinds = {order: {kind for at, kind in orders if at == order} for order in (0, 1)}
+        assert kinds[0] == set(SENDING)
+        assert len(kinds[0]) == 5
+        assert kinds[1] == {"pineapple"}
 
     def test_the_same_seed_gives_the_same_credentials_and_another_others(self):
-        made = {
-            (kind, seed): [stage.make_credentials("One", kind, seed) for _ in range(2)]
-            for kind in stage.KINDS
-            for seed in (1, 2)
-        }
-        assert all(first == second for first, second in made.values())
-        assert len({credentials["auth_token"] for credentials, _ in made.values()}) == len(made)
+        first, again, other = (secrets_of(seed) for seed in (1, 1, 2))
+        assert first == again
+        assert all(one != another for one, another in zip(first, other, strict=True))
 
     def test_the_cap_is_just_above_what_can_be_sent(self, folder):
         make_demo(folder)
@@ -131,9 +131,11 @@ class TestStage:
 
     def test_the_lists_hold_what_the_files_held(self, folder):
         make_demo(folder)
-        kept = Counter(Lead.objects.values_list("brand__slug", flat=True))
+        with_phone = Lead.objects.exclude(person__phone=None)
+        kept = Counter(with_phone.values_list("brand__slug", flat=True))
         for plan in BRANDS:
-            entries = LeadList.objects.get(brand__slug=plan.slug).listentry_set.count()
+            everybody = LeadList.objects.get(brand__slug=plan.slug, name=stage.LIST)
+            entries = everybody.listentry_set.count()
             rows = len(rows_of(stage.leads_file(folder, plan.slug)))
             assert 0.9 * rows < kept[plan.slug] == entries <= rows
 
@@ -142,21 +144,23 @@ class TestStage:
         before = stage.today()
         on = stage.open_next_day()
         assert on > before
-        assert Slot.objects.filter(local_date=on, state="open").count() == len(BRANDS)
+        assert Slot.objects.filter(local_date=on, state="open").count() == len(BRANDS) + 1
 
     def test_the_next_day_may_be_of_one_brand_alone(self, folder):
         make_demo(folder)
         on = stage.open_next_day(BRANDS[-1:])
         opened = Slot.objects.filter(local_date=on).values_list("campaign__brand__slug", "state")
-        assert list(opened) == [(BRANDS[-1].slug, "open")]
+        assert list(opened) == [(BRANDS[-1].slug, "open")] * 2  # of its texts, and of its e-mail
 
     def test_the_next_day_keeps_each_brands_own_hour(self, folder):
         make_demo(folder)
         on = stage.open_next_day()
-        hours = Slot.objects.filter(local_date=on).values_list(
-            "campaign__brand__slug", "local_time"
-        )
-        assert dict(hours) == {plan.slug: plan.local_time for plan in BRANDS}
+        slots = Slot.objects.filter(local_date=on)
+        hours = slots.values_list("campaign__brand__slug", "campaign__channel", "local_time")
+        assert set(hours) == {
+            *((plan.slug, "sms", plan.local_time) for plan in BRANDS),
+            (stage.MAILING.slug, "email", demo_mail.AT),
+        }
 
     def test_the_share_that_opts_out_is_as_asked_and_not_twice_the_same(self, folder):
         make_demo(folder)
@@ -167,10 +171,56 @@ class TestStage:
 
 
 @pytest.mark.django_db
+class TestTheNewsletter:
+    @pytest.fixture
+    def readers(self, folder):
+        make_demo(folder, leads=400)
+        return Lead.objects.filter(listentry__lead_list__name=demo_mail.LIST)
+
+    def test_goes_to_people_who_left_an_address_and_no_phone(self, readers):
+        found = list(readers.values_list("person__phone", "person__email", "consent__wording"))
+        assert len(found) == 400 // demo_mail.ONE_IN
+        assert {(phone, wording) for phone, _, wording in found} == {(None, demo_mail.CONSENT)}
+        assert all("@example." in email for _, email, _ in found)
+
+    def test_knows_where_they_live(self, readers):
+        assert not readers.filter(places=None).exists()
+
+    def test_is_one_brands_and_leaves_by_its_mail_relay(self, readers):
+        slot = Slot.objects.get(campaign__channel="email")
+        assert slot.campaign.brand.slug == stage.MAILING.slug
+        assert set(readers.values_list("brand", flat=True)) == {slot.campaign.brand_id}
+        (lane,) = slot.route.numbers.all()
+        account = lane.number.account
+        assert (account.kind, account.base_url) == ("smtp", MAIL_SERVER)
+
+    def test_reaches_no_mailbox_that_behaves_oddly(self, folder):
+        stage.invent(folder, leads=20_000, seed=1)
+        cells = (row.split(",")[1] for row in rows_of(stage.readers_file(folder)))
+        endings = {cell.partition("@")[0][-4:] for cell in cells}
+        assert endings.isdisjoint(demo_mail.ODD_ENDINGS)
+
+
+def secrets_of(seed: int) -> list[object]:
+    """Of the accounts that a demo with this seed makes, which are undone."""
+    with transaction.atomic():
+        made = demo_accounts.make_accounts(seed, SIMULATOR, MAIL_SERVER)
+        transaction.set_rollback(True)
+    return [account.access().secrets for account in made]
+
+
+@pytest.mark.django_db
 def test_a_demo_that_goes_on_points_accounts_and_links_at_where_they_are_now():
     brand = make_brand(slug=stage.BRANDS[0].slug)
-    account = make_account(name=stage.ACCOUNTS[0])
-    stage.point_at(simulator="http://127.0.0.1:9", short_domain="127.0.0.1:8001")
-    account.refresh_from_db()
+    demo_accounts.make_accounts(1, SIMULATOR, MAIL_SERVER)
+    stage.point_at(
+        simulator="http://127.0.0.1:8",
+        mail_server="smtp://127.0.0.1:26",
+        short_domain="127.0.0.1:8001",
+    )
     brand.refresh_from_db()
-    assert (account.base_url, brand.short_domain) == ("http://127.0.0.1:9", "127.0.0.1:8001")
+    urls = dict(ProviderAccount.objects.values_list("kind", "base_url"))
+    assert brand.short_domain == "127.0.0.1:8001"
+    assert urls["twilio"] == "http://127.0.0.1:8"
+    assert urls["pineapple"] == "http://127.0.0.1:8/pineapple"
+    assert urls["smtp"] == "smtp://127.0.0.1:26"

@@ -182,7 +182,8 @@ class TestConfirmations:
         assert not self.holds()
 
 
-def make_attempt(message: Message, lane, *, fault: str = "") -> None:
+def make_attempt(message: Message, lane, *, fault: str = "", **fields: object) -> None:
+    usual = {"outcome": "not_sent" if fault else "accepted", "is_not_sent": bool(fault)}
     Attempt.objects.create(
         message=message,
         account_id=lane.account_id,
@@ -192,10 +193,9 @@ def make_attempt(message: Message, lane, *, fault: str = "") -> None:
         text="Hi",
         segments=1,
         brand_day=DAY,
-        outcome="not_sent" if fault else "accepted",
-        is_not_sent=bool(fault),
         fault=fault,
         intent_at=NOON,
+        **{**usual, **fields},
     )
 
 
@@ -242,7 +242,8 @@ class TestTheSecondSlot:
         write_stop(stopped)
         self.texted(self.second(first), other, lane)
         assert self.verdict() == Verdict(
-            "1 on the second slot's list had written STOP; it texted 0 of them", holds=True
+            "1 on the second slots' lists had written STOP or unsubscribed; it reached 0 of them",
+            holds=True,
         )
 
     @pytest.mark.parametrize("fault", ["", "account"])
@@ -251,7 +252,8 @@ class TestTheSecondSlot:
         write_stop(stopped)
         self.texted(self.second(first), stopped, lane, fault=fault)
         assert self.verdict() == Verdict(
-            "1 on the second slot's list had written STOP; it texted 1 of them", holds=False
+            "1 on the second slots' lists had written STOP or unsubscribed; it reached 1 of them",
+            holds=False,
         )
 
     def test_a_message_of_the_first_slot_before_the_stop_is_none_of_it(self, first, lane):
@@ -268,12 +270,19 @@ class TestTheSecondSlot:
         self.texted(self.second(first), person, lane)
         assert self.verdict().holds
 
-    def test_who_wrote_stop_after_the_first_slot_is_not_judged(self, first, lane):
+    def test_who_wrote_stop_when_the_second_slot_was_planned_is_not_judged(self, first, lane):
+        person = self.listed(first)
+        type(first).objects.filter(pk=first.pk).update(closed_at=NOON - timedelta(hours=1))
+        self.texted(self.second(first), person, lane)
+        write_stop(person)
+        assert self.verdict().holds
+
+    def test_who_wrote_it_after_the_first_slot_and_before_is_judged(self, first, lane):
         person = self.listed(first)
         type(first).objects.filter(pk=first.pk).update(closed_at=NOON - timedelta(hours=1))
         write_stop(person)
         self.texted(self.second(first), person, lane)
-        assert self.verdict().holds
+        assert not self.verdict().holds
 
     def test_on_a_long_list_somebody_must_have_written(self, first, monkeypatch):
         self.listed(first)
@@ -300,7 +309,7 @@ class TestTheFailingProvider:
             make_attempt(message, two, fault="account")
             make_attempt(message, one)
         assert self.verdict() == Verdict(
-            "2 of 2 messages that one provider refused left by the other", holds=True
+            "2 of 2 messages that one provider refused left by others", holds=True
         )
 
     def test_what_the_other_sent_anyway_proves_nothing(self, one):
@@ -315,7 +324,7 @@ class TestTheFailingProvider:
         make_attempt(over, one)
         make_attempt(back, two)
         assert self.verdict() == Verdict(
-            "1 of 3 messages that one provider refused left by the other", holds=False
+            "1 of 3 messages that one provider refused left by others", holds=False
         )
 
     def test_a_numbers_fault_is_not_its_providers(self, one, two):

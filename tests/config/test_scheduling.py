@@ -70,14 +70,18 @@ def test_asked_to_end_it_says_nothing_to_redis_before_it_has_heard_redis_out(
 class TestRecurringJobs:
     def test_are_registered_at_the_first_look(self, scheduler):
         scheduler.enqueue_jobs()
-        expected = ["dispatch", "fail_over", "figures", "look_up", "plan", "tidy", "uploads"]
+        expected = [
+            *("dispatch", "fail_over", "figures", "health", "look_up", "plan", "sweep_inbound"),
+            *("tidy", "uploads", "watch_numbers", "weigh"),
+        ]
         assert registered(scheduler) == sorted(recurring()) == expected
 
     def test_are_queued_at_once_each_where_it_belongs(self, scheduler):
         scheduler.enqueue_jobs()
         assert queued("plan") == ["plan"]
-        assert sorted(queued("upkeep")) == ["dispatch", "fail_over", "tidy"]
-        assert sorted(queued("chores")) == ["figures", "look_up", "uploads"]
+        assert sorted(queued("upkeep")) == ["dispatch", "fail_over", "tidy", "weigh"]
+        chores = ["figures", "health", "look_up", "sweep_inbound", "uploads", "watch_numbers"]
+        assert sorted(queued("chores")) == chores
 
     def test_call_our_tasks(self, scheduler):
         scheduler.enqueue_jobs()
@@ -101,7 +105,7 @@ class TestRecurringJobs:
         assert registered(scheduler) == sorted(recurring())
         assert queued("plan") == ["plan"]
 
-    @pytest.mark.parametrize("gone", ["plan", "dispatch", "fail_over", "tidy"])
+    @pytest.mark.parametrize("gone", ["plan", "dispatch", "fail_over", "tidy", "weigh"])
     def test_come_back_when_one_is_gone(self, scheduler, gone):
         scheduler.enqueue_jobs()
         scheduler.cancel(gone)

@@ -43,6 +43,7 @@ INBOUND = {
 }
 ANSWERED = {"callback": 17, "answered_at": 1.6, "answer": 200}
 REQUEST = {"seq": 1, "received_at": 1.5, "to": "+12125550100", "text": "Hi", "ref": "r1"}
+REQUEST |= {"provider": "twilio", "from": "+12025550100"}
 WAITING = Callback(
     callback=17,
     posted_at=1.5,

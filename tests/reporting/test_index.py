@@ -125,6 +125,14 @@ class TestIndex:
         nothing, everything = [False] * 3, [True] * 3
         assert offered == {"admin": everything, "marketer": everything, "analyst": nothing}
 
+    @pytest.mark.parametrize("kind", ["smtp", "plivo"])
+    def test_leads_to_the_pretend_mailbox_where_there_is_email(self, sandbox, kind):
+        brand = a_busy_world()[0].campaign.brand
+        make_account(kind=kind)
+        html = client_of(make_user(brand, "marketer")).get(INDEX).text
+        assert ('href="http://127.0.0.1:9/mail"' in html) is (kind == "smtp")
+        assert 'href="http://127.0.0.1:9/phone"' in html
+
     @pytest.mark.parametrize("role", ["partner", "none"])
     def test_says_what_to_do_to_who_is_no_member(self, sandbox, role):
         user = make_user(make_brand(), "partner")
@@ -217,6 +225,7 @@ class TestNothingMoves:
 
 def test_shows_what_moves(page, site):
     a_busy_world()
+    make_account(kind="smtp")
     log_in(page, site, make_user())
     page.goto(site + INDEX)
     page.get_by_text("Live", exact=True).wait_for()

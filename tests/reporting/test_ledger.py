@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from django.db import connection
@@ -22,8 +23,10 @@ ASKED = {
     "ref": "r1",
 }
 ANSWERED = {"seq": 1, "verdict": "accepted", "took": True, "provider_ref": "SM1"}
-REQUEST = Request(1, 1.5, "+12125550100", "Hi {there}", "r1", True, "SM1")
-UNANSWERED = Request(1, 1.5, "+12125550100", "Hi {there}", "r1")
+UNANSWERED = Request(
+    1, 1.5, "+12125550100", "Hi {there}", "r1", provider="twilio", sender="+12025550100"
+)
+REQUEST = replace(UNANSWERED, took=True, provider_ref="SM1")
 
 
 def line(fields: dict[str, object], **changes: object) -> str:

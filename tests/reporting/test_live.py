@@ -145,6 +145,9 @@ HOLDS = {
     "number-rests": lambda: SenderNumber.objects.update(rests_until=NOON + HOUR),
     "account-paused": lambda: ProviderAccount.objects.update(paused_at=NOON),
     "account-retired": lambda: ProviderAccount.objects.update(retired_at=NOON),
+    "warm_up": lambda: SenderNumber.objects.update(
+        rests_until=NOON + HOUR, rests_because="warm_up"
+    ),
     "brand_cap": lambda: Brand.objects.update(daily_cap=0),
     "campaign_cap": lambda: Campaign.objects.update(daily_cap=0),
 }
@@ -330,6 +333,16 @@ class TestTroubles:
             "Number +12025550100 is paused: the provider said 21610",
             "1 number of Main cannot reach the provider and will try again within seconds",
         ]
+
+    def test_name_numbers_that_carriers_block_and_until_when(self, lane):
+        """It could reach its provider; and one that warms up is no trouble."""
+        make_slot(lane)
+        resting = {"rests_until": NOON + HOUR, "rest_words": "carriers blocked 5 of 9 messages"}
+        SenderNumber.objects.update(rests_because="blocks", **resting)
+        words = "rests until 07 Mar, 18:00 UTC: carriers blocked 5 of 9 messages"
+        assert self.words() == [f"Number {lane.value} {words}"]
+        SenderNumber.objects.update(rests_because="warm_up")
+        assert self.words() == []
 
     def test_name_campaigns_that_paused_themselves_and_no_others(self, lane):
         struck, braked = make_slot(lane).campaign, make_slot(lane).campaign
