@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import defaultdict, deque
@@ -35,6 +36,8 @@ LATE = 0.1  # seconds behind its pace: it stood still, and is paced among others
 MOST_WAITING = 250  # for a place of an account; of a provider that hangs they become too late
 STANDS_STILL = 1.0  # seconds without any answer of an account while it has requests on the wire
 SWEEP_EVERY = 0.25  # seconds, while any wait for a place
+FEWEST_PLACES = 4  # that are used, however many of their messages were too late
+NARROWS_EVERY = 1.0  # seconds; what is too late at one moment says one thing
 END_WITHIN = 5.0  # seconds for its connections to close; no process waits longer for its end
 SHORTEST_PAUSE = 0.001  # seconds; a shorter one is not worth a turn of the loop
 
@@ -92,6 +95,10 @@ class Places:
     `on_wire` are the intents of those requests; `moved_at` is the monotonic second of the last
     answer, or of the first request after none was in flight. A request that is given up is none:
     else the next ones would follow it before the breaker has heard of enough.
+
+    Of `most` places only `width` are used while messages become too late in them or for them: then
+    more at once only make each other late, and all go round again for nothing. It halves with that,
+    and grows by one with as many answers as there are places, as a TCP connection does (RFC 5681).
     """
 
     waiting: deque[Errand] = field(default_factory=deque)
@@ -100,6 +107,29 @@ class Places:
     on_wire: int = 0
     moved_at: float = 0.0
     is_swept: bool = False
+    width: float = math.inf
+    narrowed_at: float = -math.inf
+
+    @property
+    def used(self) -> float:
+        return min(self.width, self.most)
+
+    @property
+    def room(self) -> int:
+        """For how many more there is a place; negative where some wait for one."""
+        return int(self.used) - self.taken - len(self.waiting)
+
+    @property
+    def may_wait(self) -> int:
+        return MOST_WAITING * int(self.used) // self.most if self.most else MOST_WAITING
+
+    def was_late(self, now: float) -> None:
+        if now - self.narrowed_at >= NARROWS_EVERY:
+            self.width, self.narrowed_at = max(self.used / 2, FEWEST_PLACES), now
+
+    def was_answered(self, now: float) -> None:
+        self.moved_at = now
+        self.width = self.width + 1 / self.width if self.width < self.most else math.inf
 
     def stands_still(self, now: float) -> bool:
         return self.on_wire > 0 and now - self.moved_at > STANDS_STILL
@@ -143,8 +173,8 @@ class Sender:
         places = self._places.get(account_id)
         if places is None:
             return MOST_WAITING
-        free = places.most - places.taken - len(places.waiting)
-        return max(free if places.stands_still(time.monotonic()) else free + MOST_WAITING, 0)
+        waits = 0 if places.stands_still(time.monotonic()) else places.may_wait
+        return max(places.room + waits, 0)
 
     def submit(self, parcel: Parcel) -> None:
         self._submitted += len(parcel.intents)
@@ -197,7 +227,7 @@ class Sender:
         places = self._places[errand.first.account_id]
         places.waiting.append(errand)
         places.most = errand.first.in_flight
-        if places.taken < places.most:
+        if places.taken < places.used:
             places.taken += 1
             task = self._loop.create_task(self._serve(places))
             self._tasks.add(task)
@@ -218,7 +248,7 @@ class Sender:
     async def _serve(self, places: Places) -> None:
         """One place: an errand after the other, while any waits."""
         try:
-            while places.waiting:
+            while places.waiting and places.taken <= max(places.used, 1):
                 errand = places.waiting.popleft()
                 if not self._is_put_off_again(errand, time.monotonic()):
                     await self._run_on_wire(errand, places)
@@ -264,8 +294,11 @@ class Sender:
         found = [outcomes[intent.send.ref] for intent in errand.intents]
         answered = (outcome for outcome in found if isinstance(outcome, Accepted | Rejected))
         self._tell_breaker(errand.first.account_id, next(answered, found[0]))
-        if errand.was_announced and not all(isinstance(outcome, Unknown) for outcome in found):
-            self._places[errand.first.account_id].moved_at = time.monotonic()
+        places, now = self._places[errand.first.account_id], time.monotonic()
+        if found[0] is TOO_LATE:
+            places.was_late(now)
+        elif errand.was_announced and not all(isinstance(outcome, Unknown) for outcome in found):
+            places.was_answered(now)
         self._answers.extend(map(Answered, errand.intents, found))
         self._came.set()
 

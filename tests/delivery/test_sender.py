@@ -11,7 +11,7 @@ import pytest
 
 from delivery.intents import Intent
 from delivery.journal import CannotWrite, Journal, read
-from delivery.sender import LONGEST_PACE, MOST_WAITING, Parcel, Sender
+from delivery.sender import FEWEST_PLACES, LONGEST_PACE, MOST_WAITING, Parcel, Places, Sender
 from providers.base import Accepted, NotSent, SendRequest, Unknown
 from providers.rates import Breaker
 from tests.delivery.providing import Provider
@@ -284,6 +284,65 @@ class TestPlaces:
         (answer,) = sender.collect(wait=5)
         assert isinstance(answer.outcome, Accepted)
         wait_until(lambda: sender.room(ACCOUNT) == MOST_WAITING + 1)  # as it lets go of its place
+
+
+class TestPlacesWhoseMessagesAreLate:
+    """More at once would only make each other late."""
+
+    def test_are_used_by_half_and_so_are_those_that_may_wait(self, sender, send, an_intent):
+        outcomes = send(*(an_intent(n) for n in range(1, 4)), within=-1)
+        assert set(outcomes.values()) == {NotSent("too_late")}
+        wait_until(lambda: sender.room(ACCOUNT) == 32 + MOST_WAITING / 2)
+
+    def test_are_used_again_one_by_one_with_answers(self, sender, send, an_intent):
+        send(an_intent(1, in_flight=12), within=-1)
+        send(*(an_intent(n, in_flight=12) for n in range(2, 9)))
+        wait_until(lambda: sender.room(ACCOUNT) == 7 + int(MOST_WAITING * 7 / 12))
+
+    def test_are_all_used_again_after_a_while(self):
+        places = Places(most=16)
+        places.was_late(0.0)
+        for _ in range(8 * 16):
+            places.was_answered(1.0)
+        assert (places.used, places.may_wait) == (16, MOST_WAITING)
+
+    def test_are_never_too_few(self):
+        places = Places(most=20)
+        for second in range(10):
+            places.was_late(float(second))
+        assert places.used == FEWEST_PLACES
+
+    def test_narrow_once_for_what_is_late_at_one_moment(self):
+        places = Places(most=64)
+        for _ in range(100):
+            places.was_late(7.0)
+        assert places.used == 32
+
+    def test_take_no_more_than_that(self, send, an_intent, provider):
+        """Forty that come at once, after one was late, leave by eight places of sixteen."""
+        send(an_intent(1, in_flight=16), within=-1)
+        provider.go_on.clear()
+        open_ones = []
+
+        def let_go():
+            open_ones.append(provider.most_open)
+            provider.go_on.set()
+
+        threading.Timer(0.5, let_go).start()
+        send(*(an_intent(n, in_flight=16) for n in range(2, 42)))
+        assert open_ones == [8]
+        assert len(provider.texts) == 40
+
+    def test_end_where_they_are_more_than_are_used(self, sender, an_intent, provider, journal):
+        provider.go_on.clear()
+        now = time.monotonic()
+        first = [(an_intent(n, in_flight=16), now + 20.0) for n in range(1, 33)]
+        sender.submit(Parcel(first, journal))
+        wait_until(lambda: provider.most_open == 16)
+        sender.submit(Parcel([(an_intent(40, in_flight=16), now - 1)], journal))
+        provider.go_on.set()
+        wait_until(lambda: len(sender.collect(wait=0.1)) == 0 and sender.under_way == 0)
+        assert len(provider.texts) == 32
 
 
 class TestAnAccountThatStandsStill:
