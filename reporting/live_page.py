@@ -132,7 +132,7 @@ def _account(part: live_health.AccountPart) -> dict[str, Any]:
     answers = part.answers
     return {
         "account": part.account,
-        "attempts": part.attempts,
+        "pill": part.pill,
         "answers": [
             ("Accepted", answers["accepted"], "good"),
             ("Rejected", answers["rejected"], "bad"),
@@ -142,9 +142,7 @@ def _account(part: live_health.AccountPart) -> dict[str, Any]:
         ],
         "rate": live_words.rate(part.rate),
         "numbers": len(part.numbers),
-        "resting": part.resting,
         "paused": part.paused,
-        "is_shut": part.is_shut,
     }
 
 

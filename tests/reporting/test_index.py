@@ -125,6 +125,13 @@ class TestIndex:
         nothing, everything = [False] * 3, [True] * 3
         assert offered == {"admin": everything, "marketer": everything, "analyst": nothing}
 
+    def test_says_how_each_account_stands(self, sandbox):
+        a_busy_world()
+        html = client_of(make_user()).get(INDEX).text
+        accounts = html.partition('aria-label="By provider"')[2].partition("</section>")[0]
+        pills = re.findall(r'<span class="so-pill so-(\w+)">([^<]*)</span>', accounts)
+        assert pills == [("good", "Answers"), ("bad", "Paused")]
+
     @pytest.mark.parametrize("kind", ["smtp", "plivo"])
     def test_leads_to_the_pretend_mailbox_where_there_is_email(self, sandbox, kind):
         brand = a_busy_world()[0].campaign.brand
