@@ -49,7 +49,7 @@ LOAD = Load(
 )
 LONGEST_STILL = 6.0  # seconds; far from what a provider's answer may take
 
-POISONED = ("step_failed", "too_long")
+POISONED = ("step_failed", "too_long", "unsayable")  # by a provider of few letters, the last
 INNOCENT = """
 SELECT m.status, m.reason, count(*) FROM delivery_message m JOIN leads_lead l ON l.id = m.lead_id
 WHERE m.reason = ANY(%s) AND l.first_name NOT LIKE 'Poison %%' GROUP BY 1, 2
