@@ -218,36 +218,27 @@ def _marks() -> tuple[int, int]:
 
 
 def _walk() -> bool:
-    """One step; whether there may be more."""
-    with transaction.atomic():
-        now = _begin()
-        after, _ = _marks()
-        asked = {
-            "after": after,
-            "most": WALKED_AT_ONCE,
-            "young": now - COMMITTED_AFTER,
-            "kept": now - KEPT,
-        }
-        ((walked, last),) = sql.rows_named(WALK, asked)
-        if walked:
-            sql.count(MOVE_ATTEMPTS, last)
-    return bool(walked == WALKED_AT_ONCE)
+    return _go_on(0, WALK, MOVE_ATTEMPTS, WALKED_AT_ONCE)
 
 
 def _count_opt_outs() -> bool:
+    return _go_on(1, OPT_OUTS, MOVE_OPT_OUTS, EVENTS_AT_ONCE)
+
+
+def _go_on(mark: int, query: str, move: str, most: int) -> bool:
+    """One step of what this mark of both stands for; whether there may be more."""
     with transaction.atomic():
         now = _begin()
-        _, after = _marks()
         asked = {
-            "after": after,
-            "most": EVENTS_AT_ONCE,
+            "after": _marks()[mark],
+            "most": most,
             "young": now - COMMITTED_AFTER,
             "kept": now - KEPT,
         }
-        ((walked, last),) = sql.rows_named(OPT_OUTS, asked)
+        ((walked, last),) = sql.rows_named(query, asked)
         if walked:
-            sql.count(MOVE_OPT_OUTS, last)
-    return bool(walked == EVENTS_AT_ONCE)
+            sql.count(move, last)
+    return bool(walked == most)
 
 
 def _count_or_log(hour: datetime) -> bool:
