@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
@@ -34,7 +34,13 @@ AT_ONCE = 4  # requests to one account
 LEASE = timedelta(minutes=5)  # longer than all that one round asks can take
 
 # The intent's time was read from the sandbox's clock, and a provider knows real time alone.
-TAKE = """
+REALLY_AT = """
+a.intent_at - make_interval(secs => coalesce((
+    SELECT s.total_seconds FROM brands_clockshift s
+    WHERE s.real_at + make_interval(secs => s.total_seconds) <= a.intent_at
+    ORDER BY s.id DESC LIMIT 1), 0))
+"""
+TAKE = f"""
 WITH due AS (
     SELECT attempt_id FROM delivery_lookup WHERE next_at <= sendonce_now()
     ORDER BY next_at LIMIT %s FOR UPDATE SKIP LOCKED
@@ -43,28 +49,25 @@ WITH due AS (
     FROM due WHERE l.attempt_id = due.attempt_id RETURNING l.attempt_id, l.tries
 )
 SELECT a.id, t.tries, m.status, m.person_id, a.account_id, a.ref, a.request_ref, a.provider_refs,
-       p.phone, n.value, n.kind, a.text,
-       a.intent_at - make_interval(secs => coalesce((
-           SELECT s.total_seconds FROM brands_clockshift s
-           WHERE s.real_at + make_interval(secs => s.total_seconds) <= a.intent_at
-           ORDER BY s.id DESC LIMIT 1), 0))
+       p.phone, n.value, n.kind, a.text, {REALLY_AT}
 FROM taken t
 JOIN delivery_attempt a ON a.id = t.attempt_id
 JOIN delivery_message m ON m.id = a.message_id
 JOIN compliance_person p ON p.id = m.person_id
 JOIN providers_sendernumber n ON n.id = a.number_id
 ORDER BY a.id
-"""
+"""  # noqa: S608 - of constants
 
-OTHERS = """
-SELECT v.attempt_id, array_agg(known.ref) FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[])
-     AS v (attempt_id, person_id, account_id)
+# What else that account sends to that person, or may have: by its provider id where it has one.
+OTHERS = f"""
+SELECT v.attempt_id, a.provider_refs, a.ref, a.request_ref, n.value, n.kind, a.text, {REALLY_AT}
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS v (attempt_id, person_id, account_id)
 JOIN delivery_message m ON m.person_id = v.person_id
 JOIN delivery_attempt a ON a.message_id = m.id AND a.account_id = v.account_id
-     AND a.id <> v.attempt_id
-CROSS JOIN LATERAL unnest(a.provider_refs) AS known (ref)
-GROUP BY v.attempt_id
-"""
+     AND a.id <> v.attempt_id AND (a.outcome IN ('', 'unknown') OR a.provider_refs <> '{{}}')
+JOIN providers_sendernumber n ON n.id = a.number_id
+ORDER BY a.id
+"""  # noqa: S608
 
 # After a standstill the rungs that are over do not fall together.
 GO_ON = """
@@ -113,7 +116,7 @@ def look_up(goes_on: Callable[[], bool] = lambda: True) -> int:
         open_ones = [case for case in cases if case.is_open]
         known = accesses({case.account_id for case in open_ones})
         answers = asyncio.run(_ask(open_ones, known)) if open_ones else {}
-        _store(cases, _told_apart(open_ones, answers))
+        _store(cases, _still_alone(open_ones, answers))
         stored += len(cases)
     return stored
 
@@ -121,16 +124,10 @@ def look_up(goes_on: Callable[[], bool] = lambda: True) -> int:
 def _take() -> list[Case]:
     """What is due, leased for long enough to be asked about; a round that dies is made again."""
     with transaction.atomic():
-        rows = sql.rows(TAKE, CHUNK, LEASE)
-        found: dict[int, list[str]] = dict(
-            sql.rows(
-                OTHERS, [row[0] for row in rows], [row[3] for row in rows], [row[4] for row in rows]
-            )
-        )
-    return [_case(row, found.get(row[0], ())) for row in rows]
+        return _with_others([_case(row) for row in sql.rows(TAKE, CHUNK, LEASE)])
 
 
-def _case(row: sql.Row, others: Sequence[str]) -> Case:
+def _case(row: sql.Row) -> Case:
     attempt_id, tries, status, person_id, account_id, ref, request_ref, refs = row[:8]
     phone, value, kind, text, intended_at = row[8:]
     question = LookUp(
@@ -142,9 +139,40 @@ def _case(row: sql.Row, others: Sequence[str]) -> Case:
         from_kind=kind,
         text=text,
         intended_at=intended_at,
-        other_refs=frozenset(others),
     )
     return Case(attempt_id, tries, status, person_id, account_id, question)
+
+
+def _with_others(cases: Sequence[Case]) -> list[Case]:
+    """Each question with what else the person was sent through its account, as of now."""
+    rows = sql.rows(
+        OTHERS,
+        [case.attempt_id for case in cases],
+        [case.person_id for case in cases],
+        [case.account_id for case in cases],
+    )
+    beside: defaultdict[int, list[sql.Row]] = defaultdict(list)
+    for row in rows:
+        beside[row[0]].append(row[1:])
+    return [_beside(case, beside[case.attempt_id]) for case in cases]
+
+
+def _beside(case: Case, others: Sequence[sql.Row]) -> Case:
+    rivals = tuple(
+        LookUp(
+            ref=ref,
+            request_ref=request_ref,
+            to_e164=case.question.to_e164,
+            from_value=value,
+            from_kind=kind,
+            text=text,
+            intended_at=intended_at,
+        )
+        for refs, ref, request_ref, value, kind, text, intended_at in others
+        if not refs
+    )
+    known = frozenset(ref for refs, *_ in others for ref in refs)
+    return replace(case, question=replace(case.question, other_refs=known, rivals=rivals))
 
 
 def accesses(account_ids: Collection[int]) -> Mapping[int, Access]:
@@ -175,24 +203,17 @@ async def _ask(cases: Sequence[Case], known: Mapping[int, Access]) -> dict[int, 
     return {case.attempt_id: answer for case, answer in zip(cases, answers, strict=True)}
 
 
-def _told_apart(
+def _still_alone(
     cases: Sequence[Case], answers: Mapping[int, LookUpAnswer]
 ) -> Mapping[int, LookUpAnswer]:
-    """One message of theirs may have been found for several of ours to one person."""
-
-    def theirs(case: Case) -> tuple[int, int, str] | None:
-        answer = answers[case.attempt_id]
-        if not isinstance(answer, Found):
-            return None
-        return case.account_id, case.person_id, answer.report.provider_ref
-
-    found = Counter(theirs(case) for case in cases)
-    several = {
-        case.attempt_id: Several(found[key])
-        for case in cases
-        if (key := theirs(case)) and found[key] > 1
+    """What was found while the person was sent something else may be that: ask again."""
+    found = [case for case in cases if isinstance(answers[case.attempt_id], Found)]
+    joined = {
+        now.attempt_id: NoAnswer("another was sent meanwhile")
+        for case, now in zip(found, _with_others(found), strict=True)
+        if now.question != case.question
     }
-    return {**answers, **several}
+    return {**answers, **joined}
 
 
 def _store(cases: Sequence[Case], answers: Mapping[int, LookUpAnswer]) -> None:

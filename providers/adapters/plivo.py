@@ -142,12 +142,12 @@ class Plivo(base.OneByOne):
         return base.HttpRequest(method="GET", url=url, auth=_auth(access.secrets))
 
     def read_look_up(self, look_up: base.LookUp, response: base.HttpResponse) -> base.LookUpAnswer:
-        """Their listing does not show the text: one message that fits is ours, of two none is."""
+        """Their listing does not show the text: what fits two of ours, too, is none's."""
 
-        def fitting(answer: Mapping[str, Any]) -> list[Any]:
+        def fitting(answer: Mapping[str, Any], sought: base.LookUp) -> list[Any]:
             if answer["meta"]["next"]:  # there may be another that fits
                 return []
-            return [message for message in answer["objects"] if _fits(message, look_up)]
+            return [message for message in answer["objects"] if _fits(message, sought)]
 
         return base.looked_up(look_up, response, report_of=_report_of, fitting=fitting)
 

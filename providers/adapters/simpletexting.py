@@ -120,10 +120,10 @@ class SimpleTexting(base.OneByOne):
     def read_look_up(self, look_up: base.LookUp, response: base.HttpResponse) -> base.LookUpAnswer:
         """They tell that they have it, never how far it came."""
 
-        def fitting(answer: Mapping[str, Any]) -> list[Any]:
+        def fitting(answer: Mapping[str, Any], sought: base.LookUp) -> list[Any]:
             if answer["totalPages"] > 1:  # there may be another that fits
                 return []
-            return [message for message in answer["content"] if _fits(message, look_up)]
+            return [message for message in answer["content"] if _fits(message, sought)]
 
         return base.looked_up(look_up, response, report_of=_report_of, fitting=fitting)
 

@@ -164,8 +164,8 @@ class Sinch(base.Usual):
         return base.HttpRequest(method="GET", url=url, headers=_bearer(access))
 
     def read_look_up(self, look_up: base.LookUp, response: base.HttpResponse) -> base.LookUpAnswer:
-        def fitting(answer: Mapping[str, Any]) -> list[Any]:
-            return [batch for batch in answer["batches"] if _is_ours(batch, look_up)]
+        def fitting(answer: Mapping[str, Any], sought: base.LookUp) -> list[Any]:
+            return [batch for batch in answer["batches"] if _is_ours(batch, sought)]
 
         def report_of(found: Mapping[str, Any], ref: str) -> base.DeliveryReport:
             return _report_of(found, ref, look_up.to_e164)

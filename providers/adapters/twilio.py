@@ -125,8 +125,8 @@ class Twilio(base.OneByOne):
         return base.HttpRequest(method="GET", url=url, auth=_auth(access.secrets))
 
     def read_look_up(self, look_up: base.LookUp, response: base.HttpResponse) -> base.LookUpAnswer:
-        def fitting(answer: Mapping[str, Any]) -> list[Any]:
-            return [message for message in answer["messages"] if _is_ours(message, look_up)]
+        def fitting(answer: Mapping[str, Any], sought: base.LookUp) -> list[Any]:
+            return [message for message in answer["messages"] if _is_ours(message, sought)]
 
         return base.looked_up(look_up, response, report_of=_report_of, fitting=fitting)
 

@@ -25,6 +25,7 @@ class LookUp:
     text: str
     intended_at: datetime
     other_refs: frozenset[str] = frozenset()  # provider ids that belong to other attempts
+    rivals: tuple[LookUp, ...] = ()  # other attempts on the person whose id nobody knows either
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class NotListed:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """They have so many that fit equally well: one of them may be one too many."""
+    """So many of theirs fit equally well, or one of theirs fits so many of ours."""
 
     many: int
 
@@ -61,11 +62,11 @@ def looked_up(
     response: HttpResponse,
     *,
     report_of: Callable[[Any, str], DeliveryReport],
-    fitting: Callable[[Any], Sequence[Any]],
+    fitting: Callable[[Any, LookUp], Sequence[Any]],
 ) -> LookUpAnswer:
     """Judge an answer about one message by its id, or a listing, of which exactly one may fit.
 
-    Of two that fit equally well, reports must say which is ours.
+    Where two fit equally well, theirs or ours, reports must say which belongs to which.
     """
     if look_up.provider_ref and response.status == 404:
         return NotListed()
@@ -74,7 +75,9 @@ def looked_up(
     answer = response.json()
     if look_up.provider_ref:
         return Found(report_of(answer, look_up.ref))
-    found = fitting(answer)
-    if len(found) > 1:
-        return Several(len(found))
-    return Found(report_of(found[0], look_up.ref)) if found else NotListed()
+    found = fitting(answer, look_up)
+    if not found:
+        return NotListed()
+    ours = 1 + sum(found[0] in fitting(answer, rival) for rival in look_up.rivals)
+    many = max(len(found), ours)
+    return Several(many) if many > 1 else Found(report_of(found[0], look_up.ref))

@@ -208,6 +208,46 @@ def test_one_of_theirs_is_not_taken_for_two_of_ours(doubtful, journal):
     assert rows() == [(1, "2 that fit equally well", "")] * 2
 
 
+@pytest.fixture
+def one_more(simulator, journal):
+    """Other words to the same person by the same number, taken, and no answer of it stored."""
+
+    def one_more():
+        Person.objects.update(recent=[])
+        lane = SenderNumber.objects.get()
+        slot = make_slot(lane, brand=Brand.objects.get())
+        make_due(slot, Lead.objects.get(), lane, now=clock.now())
+        asyncio.run(submit(hand_over(journal)))
+
+    return one_more
+
+
+def test_what_may_be_another_of_ours_is_found_for_none(doubtful, one_more):
+    """The provider lists no words, and the one it has is not the one that is asked about."""
+    doubtful(kind="plivo", taken=False)
+    one_more()
+    after(LADDER[0])
+    reconciling.look_up()
+    assert statuses() == ["unknown", "sending"]
+    assert rows() == [(1, "2 that fit equally well", "")]
+
+
+def test_what_was_sent_while_the_provider_was_asked_is_not_taken_for_it(
+    doubtful, one_more, monkeypatch
+):
+    doubtful(kind="plivo", taken=False)
+    after(LADDER[0])
+    ask = reconciling._ask
+
+    def sent_before(*args):
+        one_more()
+        return ask(*args)
+
+    monkeypatch.setattr(reconciling, "_ask", sent_before)
+    reconciling.look_up()
+    assert rows() == [(1, "no answer: another was sent meanwhile", "")]
+
+
 def test_many_are_asked_about_with_as_many_statements_as_one(doubtful, statements):
     def asked(many):
         doubtful(many)
