@@ -20,6 +20,7 @@ ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 THIS_MACHINE = {"127.0.0.1", "localhost"}
 WITHOUT_HOST = {"data", "blob", "about"}
 GIVEN_UP = "net::ERR_ABORTED"  # by the page itself, or because it was left
+GIVEN_UP_TOO = {"htmx:sendAbort", "htmx:afterRequest"}  # of a failure it says htmx:sendError, too
 SECONDS = 30
 
 
@@ -89,7 +90,7 @@ def watch(page):
     troubles = []
 
     def hear(message):
-        if message.type == "error":
+        if message.type == "error" and message.text not in GIVEN_UP_TOO:
             troubles.append(f"console: {message.text}")
 
     def fail(request):

@@ -88,7 +88,7 @@ class Simulator:
 
     def _ask(self, path: str, body: bytes | None) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.port}{path}"
-        with urllib.request.urlopen(url, data=body, timeout=10) as answer:
+        with urllib.request.urlopen(url, data=body, timeout=PATIENCE) as answer:
             said: dict[str, Any] = json.loads(answer.read())
         return said
 

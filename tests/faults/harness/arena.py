@@ -136,7 +136,7 @@ class Arena:
 
     def _ask(self, path: str, body: bytes | None) -> dict[str, Any]:
         url = f"http://{HOST}:{self.port}{path}"
-        with urllib.request.urlopen(url, data=body, timeout=10) as answer:
+        with urllib.request.urlopen(url, data=body, timeout=PATIENCE) as answer:
             said: dict[str, Any] = json.loads(answer.read())
         return said
 
