@@ -206,8 +206,9 @@ async def _ask(cases: Sequence[Case], known: Mapping[int, Access]) -> dict[int, 
 def _still_alone(
     cases: Sequence[Case], answers: Mapping[int, LookUpAnswer]
 ) -> Mapping[int, LookUpAnswer]:
-    """What was found while the person was sent something else may be that: ask again."""
-    found = [case for case in cases if isinstance(answers[case.attempt_id], Found)]
+    """What was found in a list while the person was sent something else may be that: ask again."""
+    listed = [case for case in cases if not case.question.provider_ref]
+    found = [case for case in listed if isinstance(answers[case.attempt_id], Found)]
     joined = {
         now.attempt_id: NoAnswer("another was sent meanwhile")
         for case, now in zip(found, _with_others(found), strict=True)

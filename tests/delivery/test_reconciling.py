@@ -19,6 +19,7 @@ from leads.models import Lead
 from providers.base import REQUEST_SECONDS, Accepted, Unknown
 from providers.models import ProviderAccount, SenderNumber
 from providers.registry import adapter
+from providers.simulator_ledger import read_ledger
 from providers.transport import CONNECT_SECONDS, Transport
 from tests.delivery.walking import come_back, hand_over, reported
 from tests.factories import (
@@ -232,11 +233,9 @@ def test_what_may_be_another_of_ours_is_found_for_none(doubtful, one_more):
     assert rows() == [(1, "2 that fit equally well", "")]
 
 
-def test_what_was_sent_while_the_provider_was_asked_is_not_taken_for_it(
-    doubtful, one_more, monkeypatch
-):
-    doubtful(kind="plivo", taken=False)
-    after(LADDER[0])
+@pytest.fixture
+def one_more_meanwhile(one_more, monkeypatch):
+    """The same, right before the provider is asked."""
     ask = reconciling._ask
 
     def sent_before(*args):
@@ -244,8 +243,26 @@ def test_what_was_sent_while_the_provider_was_asked_is_not_taken_for_it(
         return ask(*args)
 
     monkeypatch.setattr(reconciling, "_ask", sent_before)
+
+
+def test_what_was_sent_while_the_provider_was_asked_is_not_taken_for_it(
+    doubtful, one_more_meanwhile
+):
+    doubtful(kind="plivo", taken=False)
+    after(LADDER[0])
     reconciling.look_up()
     assert rows() == [(1, "no answer: another was sent meanwhile", "")]
+
+
+def test_what_goes_by_its_id_is_found_whatever_else_was_sent(
+    doubtful, one_more_meanwhile, simulator
+):
+    doubtful(kind="plivo")
+    *_, taken = read_ledger(simulator.ledger)
+    Attempt.objects.update(provider_refs=[taken.provider_ref])
+    after(LADDER[0])
+    reconciling.look_up()
+    assert rows() == [(1, "found", "found")]
 
 
 def test_many_are_asked_about_with_as_many_statements_as_one(doubtful, statements):
