@@ -51,6 +51,7 @@ PAUSED_FOR = 5.0
 THROTTLED_FOR = 2.0
 HEAR_OUT = 40.0  # seconds in which nothing comes in
 LONGEST = 300.0  # seconds; longer nobody waits
+OBEYED_WITHIN = 60.0  # seconds; only on a crowded machine does an order take as long
 POLL = 0.2
 # What came in and was not applied, or is to be asked for by now; answers that wait to leave, and
 # messages on the wire.
@@ -199,7 +200,7 @@ class Outside:
         """Raises OSError with what the simulator says against it."""
         request = urllib.request.Request(f"{self.simulator}/control", data=body)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=OBEYED_WITHIN) as answer:  # noqa: S310
                 said: dict[str, Any] = json.loads(answer.read())
         except urllib.error.HTTPError as error:
             raise OSError(f"The simulator refused an order: {error.read().decode()}") from error
