@@ -72,6 +72,15 @@ async def submit(intents):
             assert isinstance(outcomes[intent.send.ref], Accepted)
 
 
+def another(journal):
+    """The intents of one more message to the same person, by the same number."""
+    Person.objects.update(recent=[])
+    lane = SenderNumber.objects.get()
+    slot = make_slot(lane, brand=Brand.objects.get())
+    make_due(slot, Lead.objects.get(), lane, now=clock.now())
+    return hand_over(journal)
+
+
 def after(span):
     """The clock stands so long after the intents."""
     set_clock(Lookup.objects.latest("since").since + span + SECOND)
@@ -183,10 +192,7 @@ def test_what_is_known_to_be_another_message_is_not_taken_for_it(doubtful, journ
     doubtful()
     after(LADDER[0])
     reconciling.look_up()
-    Person.objects.update(recent=[])
-    slot = make_slot(SenderNumber.objects.get(), brand=Brand.objects.get())
-    make_due(slot, Lead.objects.get(), SenderNumber.objects.get(), now=clock.now())
-    intents = hand_over(journal)
+    intents = another(journal)
     if taken:
         asyncio.run(submit(intents))
     come_back(intents, UNKNOWN)
@@ -198,10 +204,7 @@ def test_what_is_known_to_be_another_message_is_not_taken_for_it(doubtful, journ
 def test_one_of_theirs_is_not_taken_for_two_of_ours(doubtful, journal):
     """The person was to get the same words twice, both answers were lost, and one was taken."""
     doubtful(kind="simpletexting")
-    Person.objects.update(recent=[])
-    slot = make_slot(SenderNumber.objects.get(), brand=Brand.objects.get())
-    make_due(slot, Lead.objects.get(), SenderNumber.objects.get(), now=clock.now())
-    come_back(hand_over(journal), UNKNOWN)
+    come_back(another(journal), UNKNOWN)
     Attempt.objects.update(text=Attempt.objects.earliest("id").text)  # but for its own link
     after(LADDER[0])
     reconciling.look_up()
@@ -213,14 +216,7 @@ def test_one_of_theirs_is_not_taken_for_two_of_ours(doubtful, journal):
 def one_more(simulator, journal):
     """Other words to the same person by the same number, taken, and no answer of it stored."""
 
-    def one_more():
-        Person.objects.update(recent=[])
-        lane = SenderNumber.objects.get()
-        slot = make_slot(lane, brand=Brand.objects.get())
-        make_due(slot, Lead.objects.get(), lane, now=clock.now())
-        asyncio.run(submit(hand_over(journal)))
-
-    return one_more
+    return lambda: asyncio.run(submit(another(journal)))
 
 
 def test_what_may_be_another_of_ours_is_found_for_none(doubtful, one_more):
