@@ -5,12 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import count
 
+import pytest
+
 from compliance.models import Person, Rejoin
 from delivery import inbound
 from delivery.models import Attempt, Inbound, Message
 from providers.base import InboundMessage
 from tests.delivery import walking
-from tests.factories import NOON, make_due, make_lead, make_slot, set_clock
+from tests.factories import (
+    NOON,
+    make_brand,
+    make_due,
+    make_lead,
+    make_number,
+    make_person,
+    make_slot,
+    set_clock,
+)
 
 MINUTE = timedelta(minutes=1)
 DOUBTFUL = "please don't stop"  # holds a stop word, and is no STOP
@@ -64,3 +75,17 @@ def texted(person, lane, brand, journal):
     walking.hand_over(journal)
     assert Attempt.objects.filter(message=message).exists()
     return message
+
+
+for_real = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def lane(sandbox):
+    """A number of a brand."""
+    return make_number(brand=make_brand())
+
+
+@pytest.fixture
+def person(sandbox):
+    return make_person()
